@@ -1,0 +1,92 @@
+/**
+ * Reads a configuration file into a Config, or says what is wrong with it: file, place, what was found and what was
+ * expected. Relative paths in the file are relative to the file. Shell: owns nothing, reads one file.
+ */
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { LineCounter, parseDocument } from 'yaml';
+import type { z } from 'zod';
+import { type Config, configSchema } from './schema.ts';
+
+/** Exit code 2: the message is meant for a person and names the file and the path in it. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/**
+ * @throws ConfigError when the file cannot be read, is not YAML or does not fit the schema.
+ */
+export function loadConfig(file: string): Config {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new ConfigError(`${file}: cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+  return absolutePaths(parseConfig(text, file), dirname(resolve(file)));
+}
+
+/** As `loadConfig`, on text; paths stay as they are written. */
+export function parseConfig(text: string, file: string): Config {
+  const lines = new LineCounter();
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    uniqueKeys: true,
+    maxAliasCount: 0,
+  } as never);
+  const broken = document.errors[0];
+  if (broken !== undefined) {
+    const at = lines.linePos(broken.pos[0]);
+    throw new ConfigError(
+      `${file}:${at.line}:${at.col}: not valid YAML: ${firstLine(broken.message)}`,
+    );
+  }
+  const value: unknown = document.toJS({ maxAliasCount: 0 });
+  const parsed = configSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const place = (path: readonly PropertyKey[]) => {
+    const node = document.getIn(path as string[], true) as { range?: [number] } | undefined;
+    const at = node?.range === undefined ? null : lines.linePos(node.range[0]);
+    return at === null ? file : `${file}:${at.line}:${at.col}`;
+  };
+  const problems = parsed.error.issues.map(
+    (issue) => `${place(issue.path)}: ${renderPath(issue.path)}: ${sentence(issue, value)}`,
+  );
+  throw new ConfigError(problems.join('\n'));
+}
+
+function sentence(issue: z.core.$ZodIssue, root: unknown): string {
+  if (issue.code === 'unrecognized_keys') {
+    return `found unknown key ${issue.keys.map((key) => `"${key}"`).join(', ')}, expected only documented keys`;
+  }
+  let found: unknown = root;
+  for (const key of issue.path) found = (found as Record<PropertyKey, unknown> | undefined)?.[key];
+  const shown = found === undefined ? 'nothing' : JSON.stringify(found)?.slice(0, 80);
+  return `found ${shown}, ${issue.message.replace(/^Invalid input: /, '')}`;
+}
+
+function renderPath(path: readonly PropertyKey[]): string {
+  return path.length === 0 ? '(document)' : path.map(String).join('.');
+}
+
+const firstLine = (text: string) => text.split('\n', 1)[0] ?? '';
+
+function absolutePaths(config: Config, base: string): Config {
+  const at = (path: string) => resolve(base, path);
+  const { keyFile, openingsDirectory } = config.audit;
+  return {
+    ...config,
+    bundles: config.bundles.map((bundle) => ({ ...bundle, directory: at(bundle.directory) })),
+    audit: {
+      ...config.audit,
+      directory: at(config.audit.directory),
+      ...(keyFile === undefined ? {} : { keyFile: at(keyFile) }),
+      ...(openingsDirectory === undefined ? {} : { openingsDirectory: at(openingsDirectory) }),
+    },
+    decisionApi: {
+      clients: config.decisionApi.clients.map((client) =>
+        client.tokenFile === undefined ? client : { ...client, tokenFile: at(client.tokenFile) },
+      ),
+    },
+  };
+}
