@@ -183,6 +183,13 @@ export const configSchema = z.strictObject({
         .describe(
           'CIDR blocks outside the public internet that proxied calls may reach. Default none.',
         ),
+      plaintextPorts: z
+        .array(z.int().min(1).max(65_535))
+        .max(16)
+        .default([80])
+        .describe(
+          'Ports whose CONNECT tunnels carry plain HTTP: each request inside is a call of its own. Default 80.',
+        ),
       connectTimeoutMs: positive(60_000)
         .default(5000)
         .describe('Milliseconds to connect. Default 5000.'),

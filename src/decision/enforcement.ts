@@ -26,8 +26,8 @@ export interface Permit {
   readonly obligations: readonly Obligation[];
   /** True when the verdict was not `allow` and the mode let the call through. */
   readonly wouldDeny: boolean;
-  /** A sentence for the caller in mode `warn`; null otherwise. */
-  readonly warning: string | null;
+  /** Why the call would be refused, told to the caller in mode `warn`; null otherwise. */
+  readonly warning: ReasonCode | null;
 }
 
 export interface Refusal {
@@ -37,9 +37,12 @@ export interface Refusal {
   readonly message: string;
 }
 
-export type Enforcement =
-  | { readonly action: 'forward'; readonly permit: Permit }
-  | { readonly action: 'refuse'; readonly refusal: Refusal };
+export interface Refused {
+  readonly action: 'refuse';
+  readonly refusal: Refusal;
+}
+
+export type Enforcement = { readonly action: 'forward'; readonly permit: Permit } | Refused;
 
 /** Verdicts that a mode may soften. A failing policy is not one of them: nobody knows what it would have said. */
 const SOFT: ReadonlySet<ReasonCode> = new Set([
@@ -56,12 +59,12 @@ export function enforce(verdict: Verdict, mode: EnforcementMode, decisionId: str
   if (mode === 'deny' || !SOFT.has(verdict.reason)) {
     return refuse(decisionId, verdict.reason, verdict.message);
   }
-  const warning = mode === 'warn' ? `${verdict.reason}: ${verdict.message}` : null;
+  const warning = mode === 'warn' ? verdict.reason : null;
   return forward({ decisionId, obligations: [], wouldDeny: true, warning });
 }
 
 /** A refusal that no verdict stands behind: the call was malformed, or something it needs is not there. */
-export function refuse(decisionId: string, reason: ReasonCode, message?: string): Enforcement {
+export function refuse(decisionId: string, reason: ReasonCode, message?: string): Refused {
   return {
     action: 'refuse',
     refusal: { decisionId, reason, message: message || REASONS[reason].text },

@@ -9,7 +9,7 @@ export type AttachmentSource = 'explicit_user_upload' | 'unknown';
 
 export interface AttachmentFact extends Attachment {
   readonly source: AttachmentSource;
-  /** Minutes since the newest registration, rounded down to a thousandth; null when the source is unknown. */
+  /** Minutes since the newest registration, rounded up to a thousandth; null when the source is unknown. */
   readonly age_minutes: number | null;
 }
 
@@ -126,7 +126,7 @@ export function policyInput(call: ToolCall, facts: Facts): PolicyInput {
   };
 }
 
-/** The JSON text the engine reads. Lone surrogates, which the engine would choke on, become U+FFFD escapes upstream. */
+/** The JSON text the engine reads. Recognition refuses lone surrogates, so every string in it is well formed. */
 export function renderPolicyInput(input: PolicyInput): string {
   const { time_ns, ...rest } = input;
   return `{"time_ns":${time_ns},${JSON.stringify(rest).slice(1)}`;

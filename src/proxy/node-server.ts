@@ -1,0 +1,232 @@
+/**
+ * The wire toward the agent: node:http with every bound set, turned into Incoming and Reply. What Node's parser lets
+ * through although it can be read in two ways is refused in message-rules.ts before anything else looks at it.
+ * Shell: owns one listening socket and its connections.
+ */
+
+import { randomUUID } from 'node:crypto';
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { HeaderList } from '../call/headers.ts';
+import type { Body, ClientConnection, Handler, Incoming, Reply } from './exchange.ts';
+
+export interface ServerBounds {
+  readonly headerBytesMax: number;
+  readonly headersTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly connectionsMax: number;
+}
+
+export interface ServerHandlers {
+  readonly call: Handler;
+  /** A CONNECT request: the socket is the tunnel, `head` its first bytes. */
+  readonly connect?: (incoming: Incoming, socket: Duplex, head: Uint8Array) => void;
+  /** A request that Node's parser refused; `reason` is for the record. */
+  readonly broken: (cause: 'malformed' | 'timeout' | 'too_large', remoteAddress: string) => void;
+  /** A connection beyond `connectionsMax` was closed. */
+  readonly dropped: () => void;
+}
+
+export interface ListeningServer {
+  readonly address: { readonly host: string; readonly port: number };
+  /** Serves one more connection, e.g. the inside of a CONNECT tunnel to `authority`. */
+  adopt(socket: Duplex, authority: { host: string; port: number }): void;
+  /** Stops accepting; idle connections are closed, busy ones after their call. */
+  drain(): void;
+  /** Closes everything that is left. */
+  close(): Promise<void>;
+}
+
+/** How often Node looks for slow clients; its default of 30 s would make the timeouts above meaningless. */
+const CONNECTION_CHECK_MS = 500;
+const HEADERS_MAX = 100;
+const KEEP_ALIVE_MS = 30_000;
+
+interface ClientSocket extends Socket {
+  egretConnection?: ClientConnection;
+  egretTunnel?: { readonly host: string; readonly port: number };
+}
+
+export async function listenHttp(
+  at: { readonly host: string; readonly port: number },
+  bounds: ServerBounds,
+  handlers: ServerHandlers,
+): Promise<ListeningServer> {
+  const server = createServer(serverOptions(bounds), (request, response) => {
+    handlers.call(incomingOf(request), replyOf(response)).catch(() => response.destroy());
+  });
+  server.maxConnections = bounds.connectionsMax;
+  server.maxHeadersCount = HEADERS_MAX * 2;
+  server.on('drop', handlers.dropped);
+  server.on('clientError', (error, socket) => answerBroken(error, socket as Socket, handlers));
+  server.on('connect', (request: IncomingMessage, socket: Duplex, head: Uint8Array) => {
+    if (handlers.connect === undefined) socket.end('HTTP/1.1 405 Method Not Allowed\r\n\r\n');
+    else handlers.connect(incomingOf(request), socket, head);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host: at.host, port: at.port }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    address: { host: at.host, port },
+    adopt(socket, authority) {
+      (socket as ClientSocket).egretTunnel = authority;
+      server.emit('connection', socket);
+    },
+    drain: () => drain(server),
+    close: () => close(server),
+  };
+}
+
+function serverOptions(bounds: ServerBounds): ServerOptions {
+  return {
+    insecureHTTPParser: false,
+    requireHostHeader: true,
+    joinDuplicateHeaders: false,
+    rejectNonStandardBodyWrites: true,
+    maxHeaderSize: bounds.headerBytesMax,
+    headersTimeout: bounds.headersTimeoutMs,
+    requestTimeout: bounds.requestTimeoutMs,
+    connectionsCheckingInterval: CONNECTION_CHECK_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    noDelay: true,
+  };
+}
+
+function drain(server: Server): void {
+  server.close();
+  server.closeIdleConnections();
+}
+
+async function close(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => {
+    if (server.listening) server.close(() => resolve());
+    else resolve();
+  });
+  server.closeAllConnections();
+  await closed;
+}
+
+const BROKEN = {
+  malformed: '400 Bad Request',
+  timeout: '408 Request Timeout',
+  too_large: '431 Request Header Fields Too Large',
+} as const;
+
+function answerBroken(
+  error: NodeJS.ErrnoException,
+  socket: Socket,
+  handlers: ServerHandlers,
+): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const cause =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? 'too_large'
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? 'timeout'
+        : 'malformed';
+  handlers.broken(cause, socket.remoteAddress ?? '');
+  socket.end(`HTTP/1.1 ${BROKEN[cause]}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+  socket.destroySoon();
+}
+
+function incomingOf(request: IncomingMessage): Incoming {
+  const socket = request.socket as ClientSocket;
+  socket.egretConnection ??= {
+    id: randomUUID(),
+    remoteAddress: socket.remoteAddress ?? '',
+    calls: 0,
+  };
+  return {
+    method: request.method ?? '',
+    target: request.url ?? '',
+    httpVersion: request.httpVersion,
+    headers: headerList(request.rawHeaders),
+    connection: socket.egretConnection,
+    tunnel: socket.egretTunnel ?? null,
+    readBody: (bytesMax) => readBody(request, bytesMax),
+  };
+}
+
+function headerList(raw: readonly string[]): HeaderList {
+  const list: [string, string][] = [];
+  for (let index = 0; index + 1 < raw.length; index += 2) {
+    list.push([raw[index] as string, raw[index + 1] as string]);
+  }
+  return list;
+}
+
+function readBody(request: IncomingMessage, bytesMax: number): Promise<Body> {
+  const { 'content-length': length, 'transfer-encoding': coding } = request.headers;
+  if (coding === undefined && (length === undefined || length === '0')) {
+    request.resume();
+    return Promise.resolve({ ok: true, bytes: null });
+  }
+  if (length !== undefined && Number(length) > bytesMax) {
+    return Promise.resolve({ ok: false, reason: 'call.too_large' });
+  }
+  return new Promise((resolve) => {
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    request.on('data', (chunk: Uint8Array) => {
+      size += chunk.length;
+      if (size <= bytesMax) {
+        chunks.push(chunk);
+        return;
+      }
+      request.pause();
+      resolve({ ok: false, reason: 'call.too_large' });
+    });
+    request.on('end', () => {
+      const bytes = chunks.length === 1 ? (chunks[0] as Uint8Array) : Buffer.concat(chunks);
+      resolve({ ok: true, bytes });
+    });
+    request.on('error', () => resolve({ ok: false, reason: 'call.malformed' }));
+    request.on('close', () => resolve({ ok: false, reason: 'call.malformed' }));
+  });
+}
+
+function replyOf(response: ServerResponse): Reply {
+  const start = (status: number, headers: HeaderList) => {
+    response.writeHead(status, headers.flat());
+  };
+  return {
+    get started() {
+      return response.headersSent;
+    },
+    send(status, headers, body) {
+      const unread = !response.req.complete;
+      start(status, [
+        ...headers,
+        ['content-length', String(body.length)],
+        ...(unread ? [['connection', 'close'] as const] : []),
+      ]);
+      response.end(body);
+    },
+    start,
+    write: (chunk) => response.write(chunk),
+    end: () => response.end(),
+    abort: () => response.destroy(),
+    onDrain: (listener) => response.on('drain', listener),
+    onAborted: (listener) => {
+      if (response.destroyed && !response.writableFinished) listener();
+      response.once('close', () => {
+        if (!response.writableFinished) listener();
+      });
+    },
+  };
+}

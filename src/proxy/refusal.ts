@@ -1,0 +1,98 @@
+/**
+ * The rescue table: how a refusal looks on each protocol. HTTP gets problem+json (RFC 9457), MCP a tool error or a
+ * JSON-RPC error, CONNECT a bare 403. Bodies are static text, codes and the decision id: nothing of the call. Pure.
+ */
+import type { HeaderList } from '../call/headers.ts';
+import type { Refusal } from '../decision/enforcement.ts';
+import { REASONS, type ReasonCode } from '../decision/reason.ts';
+import { type Era, type JsonRpcId, renderMcpError, renderMcpToolError } from '../mcp/codec.ts';
+
+/** What the caller speaks. */
+export type RefusalShape =
+  | { readonly kind: 'http' }
+  | { readonly kind: 'mcp_tool'; readonly era: Era; readonly id: JsonRpcId }
+  | { readonly kind: 'mcp'; readonly id: JsonRpcId | null };
+
+export interface RenderedRefusal {
+  readonly status: number;
+  readonly headers: HeaderList;
+  readonly body: Uint8Array;
+}
+
+const encoder = new TextEncoder();
+
+export function renderRefusal(refusal: Refusal, shape: RefusalShape): RenderedRefusal {
+  switch (shape.kind) {
+    case 'http':
+      return problem(refusal);
+    case 'mcp_tool':
+      return mcpToolError(refusal, shape);
+    case 'mcp':
+      return mcpError(refusal, shape.id);
+  }
+}
+
+/** Headers every refusal carries, so that a person with only `curl -i` finds the record. */
+function common(refusal: Refusal, contentType: string): [string, string][] {
+  const headers: [string, string][] = [
+    ['content-type', contentType],
+    ['cache-control', 'no-store'],
+    ['x-egret-decision-id', refusal.decisionId],
+    ['x-egret-reason', refusal.reason],
+  ];
+  if (REASONS[refusal.reason].retryable) headers.push(['retry-after', '1']);
+  if (refusal.reason === 'identity.unauthenticated') headers.push(['www-authenticate', 'Bearer']);
+  return headers;
+}
+
+function problem(refusal: Refusal): RenderedRefusal {
+  const { status } = REASONS[refusal.reason];
+  const body = JSON.stringify({
+    type: `https://egret.dev/reasons/${refusal.reason}`,
+    title: REASONS[refusal.reason].text,
+    status,
+    detail: refusal.message,
+    ...advice(refusal),
+  });
+  return {
+    status,
+    headers: common(refusal, 'application/problem+json'),
+    body: encoder.encode(`${body}\n`),
+  };
+}
+
+/** A denied tool call is a tool result with `isError`: models read those and can do something else. */
+function mcpToolError(
+  refusal: Refusal,
+  shape: { readonly era: Era; readonly id: JsonRpcId },
+): RenderedRefusal {
+  const text = `Refused (${refusal.reason}): ${refusal.message} Decision ${refusal.decisionId}.`;
+  const body = renderMcpToolError(shape.id, shape.era, text, {
+    'egret.dev/refusal': advice(refusal),
+  });
+  return {
+    status: 200,
+    headers: common(refusal, 'application/json'),
+    body: encoder.encode(JSON.stringify(body)),
+  };
+}
+
+function mcpError(refusal: Refusal, id: JsonRpcId | null): RenderedRefusal {
+  const { rpc, status } = REASONS[refusal.reason];
+  const body = renderMcpError(id, rpc, refusal.message, advice(refusal));
+  return {
+    status,
+    headers: common(refusal, 'application/json'),
+    body: encoder.encode(JSON.stringify(body)),
+  };
+}
+
+function advice(refusal: Refusal): {
+  reason: ReasonCode;
+  decision_id: string;
+  retryable: boolean;
+  requestable: boolean;
+} {
+  const { retryable, requestable } = REASONS[refusal.reason];
+  return { reason: refusal.reason, decision_id: refusal.decisionId, retryable, requestable };
+}

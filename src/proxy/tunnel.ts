@@ -1,0 +1,122 @@
+/**
+ * A permitted CONNECT: bytes pass both ways unread, between the agent and the one address that was resolved and
+ * checked. Node gives such sockets no time-outs, so idleness is watched here. Shell: owns the two sockets of a tunnel.
+ */
+import { connect, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { ReasonCode } from '../decision/reason.ts';
+import type { Recorded } from './record.ts';
+import type { Resolver } from './resolver.ts';
+import type { Forwarded } from './upstream.ts';
+
+export interface TunnelBounds {
+  readonly connectTimeoutMs: number;
+  readonly idleMs: number;
+}
+
+export interface TunnelRequest {
+  readonly host: string;
+  readonly port: number;
+  readonly client: Duplex;
+  /** Bytes that arrived with the CONNECT; held until the tunnel stands. */
+  readonly head: Uint8Array;
+}
+
+/**
+ * Opens the tunnel and resolves when it has ended. `onOpen` runs before the first byte passes.
+ * Takes a Recorded permit, so no tunnel stands without a durable decision.
+ */
+export async function runTunnel(
+  _recorded: Recorded,
+  request: TunnelRequest,
+  resolve: Resolver,
+  bounds: TunnelBounds,
+): Promise<Forwarded> {
+  const started = performance.now();
+  const found = await resolve(request.host, request.port);
+  if (!found.ok) return summary('upstream_error', found.reason, { started });
+  const upstream = await dial(found.address, found.port, bounds.connectTimeoutMs);
+  if (!('socket' in upstream)) return summary('upstream_error', upstream.reason, { started });
+  const { socket } = upstream;
+  const peer = socket.remoteAddress ?? null;
+  if (peer !== found.address && peer !== `::ffff:${found.address}`) {
+    socket.destroy();
+    return summary('upstream_error', 'upstream.address_denied', { started });
+  }
+  const connectedMs = performance.now() - started;
+  request.client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
+  if (request.head.length > 0) socket.write(request.head);
+  const bytes = await join(request.client, socket, bounds.idleMs);
+  return {
+    ...summary('completed', null, { started, peer }),
+    status: 200,
+    bytes,
+    ttfbMs: connectedMs,
+  };
+}
+
+function dial(
+  host: string,
+  port: number,
+  timeoutMs: number,
+): Promise<{ socket: Socket } | { reason: ReasonCode }> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, noDelay: true });
+    socket.setTimeout(timeoutMs, () => {
+      socket.destroy();
+      resolve({ reason: 'upstream.timeout' });
+    });
+    socket.once('error', () => resolve({ reason: 'upstream.connect_failed' }));
+    socket.once('connect', () => {
+      socket.setTimeout(0);
+      resolve({ socket });
+    });
+  });
+}
+
+/** Joins two sockets until both have ended, one has failed, or nothing has passed for `idleMs`. */
+function join(client: Duplex, upstream: Socket, idleMs: number): Promise<number> {
+  return new Promise((resolve) => {
+    let received = 0;
+    let open = 2;
+    const destroy = () => {
+      client.destroy();
+      upstream.destroy();
+    };
+    const closed = () => {
+      open -= 1;
+      if (open === 0) resolve(received);
+      else destroy();
+    };
+    upstream.setTimeout(idleMs, destroy);
+    upstream.on('data', (chunk: Uint8Array) => {
+      received += chunk.length;
+    });
+    for (const socket of [client, upstream]) {
+      socket.on('error', destroy);
+      socket.once('close', closed);
+    }
+    client.pipe(upstream);
+    upstream.pipe(client);
+    if (client.destroyed) destroy();
+  });
+}
+
+function summary(
+  result: Forwarded['result'],
+  reason: ReasonCode | null,
+  seen: { started: number; peer?: string | null },
+): Forwarded {
+  return {
+    result,
+    reason,
+    status: 0,
+    contentType: null,
+    bytes: 0,
+    sha256: '',
+    ttfbMs: 0,
+    totalMs: performance.now() - seen.started,
+    body: null,
+    peer: seen.peer ?? null,
+  };
+}
