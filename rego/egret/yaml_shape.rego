@@ -1,0 +1,293 @@
+# The shape of YAML policies: every key that may stand somewhere and what its value must look like.
+# An error names the file and the path in it, what was found there and what was expected.
+package egret.yaml.shape
+
+import data.egret.mail
+
+policy_lines := {
+	"id": "text",
+	"title": "text",
+	"description": "text",
+	"when": "lines",
+	"allow_if": "conditions",
+	"deny_if": "conditions",
+	"require_approval_if": "conditions",
+	"log": "lines",
+}
+
+when_lines := {
+	"tool": "pattern",
+	"server": "pattern",
+	"operation": "pattern",
+	"environment": "pattern",
+	"agent": "pattern",
+	"risk": "pattern",
+	"known": "boolean",
+}
+
+requirement_lines := {
+	"to_in_allowlist": "addresses",
+	"to_domain_in": "domains",
+	"attachments": "lines",
+	"body": "lines",
+	"subject_contains": "words",
+	"amount_at_most": "number",
+	"argument": "lines",
+}
+
+attachment_lines := {
+	"source": "text",
+	"max_age_minutes": "number",
+	"max_total_mb": "number",
+	"max_count": "number",
+	"media_types": "pattern",
+}
+
+body_lines := {"must_not_contain": "words", "must_contain": "words"}
+
+trigger_lines := {
+	"to_includes": "addresses",
+	"to_domain_includes": "domains",
+	"to_not_in_allowlist": "addresses",
+	"to_domain_not_in": "domains",
+	"subject_contains": "words",
+	"body_contains": "words",
+	"amount_over": "number",
+	"argument": "lines",
+}
+
+required_argument_lines := {
+	"equals": "scalar",
+	"in": "scalars",
+	"matches": "pattern",
+	"at_most": "number",
+	"at_least": "number",
+}
+
+triggering_argument_lines := {
+	"equals": "scalar",
+	"in": "scalars",
+	"matches": "pattern",
+	"over": "number",
+	"under": "number",
+}
+
+argument_lines := {
+	"allow_if": required_argument_lines,
+	"deny_if": triggering_argument_lines,
+	"require_approval_if": triggering_argument_lines,
+}
+
+log_lines := {"level": "level", "include_attachment_hashes": "boolean", "fields": "pointers"}
+
+expected := {
+	"text": "a text that is not empty",
+	"lines": "a map with at least one line",
+	"conditions": "a map with at least one condition, or the word always",
+	"boolean": "true or false",
+	"number": "a number that is not negative",
+	"pattern": "a text or a list of texts, with * only at the end",
+	"addresses": "a list of mail addresses such as name@example.com",
+	"domains": "a list of domains such as example.com",
+	"words": "a list of words made of letters, digits, spaces and ordinary signs",
+	"scalar": "a text, a number or a boolean",
+	"scalars": "a list of texts, numbers or booleans",
+	"level": "full or metadata",
+	"pointers": "a list of JSON pointers such as /arguments/subject",
+}
+
+# Every policy with its path.
+entries := [[$"{file}#/policies/{index}", policy] |
+	some file, policies in files
+	is_array(policies)
+	some index, policy in policies
+]
+
+files["yaml/data.yaml"] := data.yaml.policies
+
+files[$"yaml/{name}/data.yaml"] := content.policies if {
+	some name, content in data.yaml
+	name != "policies"
+}
+
+file_errors contains {"path": file, "found": shown(policies), "expected": "a list of policies"} if {
+	some file, policies in files
+	not is_array(policies)
+}
+
+file_errors contains {"path": $"yaml/{name}/data.yaml", "found": shown(content), "expected": "a map with the one key policies"} if {
+	some name, content in data.yaml
+	name != "policies"
+	not only_policies(content)
+}
+
+repeated_ids contains {"path": path, "found": $"the id {id} again", "expected": "an id that no other policy has"} if {
+	some id, paths in paths_of_id
+	count(paths) > 1
+	some path in paths
+}
+
+paths_of_id[policy.id] contains $"{path}/id" if some [path, policy] in entries
+
+only_policies(content) if {
+	is_object(content)
+	object.keys(content) == {"policies"}
+}
+
+policy_errors(path, policy) := {{"path": path, "found": shown(policy), "expected": "a map"}} if not is_object(policy)
+
+policy_errors(path, policy) := line_errors(path, policy) | missing_errors(path, policy) if is_object(policy)
+
+line_errors(path, policy) := {error |
+	some [at, lines, kinds] in sections(path, policy)
+	some key, value in lines
+	not well_formed(kinds, key, value)
+	error := line_error($"{at}/{key}", kinds, key, value)
+}
+
+missing_errors(path, policy) := {{"path": path, "found": $"no {key}", "expected": $"the key {key}"} |
+	some key in missing_keys(policy)
+}
+
+missing_keys(policy) := array.concat(
+	[key | some key in ["id", "when"]; object.get(policy, key, null) == null],
+	["allow_if, deny_if, require_approval_if or log" | not has_effect(policy)],
+)
+
+has_effect(policy) if {
+	some key in ["allow_if", "deny_if", "require_approval_if", "log"]
+	object.get(policy, key, null) != null
+}
+
+# Each map of a policy: where it is, its lines and the table of what they may be.
+sections(path, policy) := array.concat(
+	[
+		[path, policy, policy_lines],
+		[$"{path}/when", object.get(policy, "when", {}), when_lines],
+		[$"{path}/allow_if", object.get(policy, "allow_if", {}), requirement_lines],
+		[$"{path}/allow_if/attachments", object.get(policy, ["allow_if", "attachments"], {}), attachment_lines],
+		[$"{path}/allow_if/body", object.get(policy, ["allow_if", "body"], {}), body_lines],
+		[$"{path}/deny_if", object.get(policy, "deny_if", {}), trigger_lines],
+		[$"{path}/require_approval_if", object.get(policy, "require_approval_if", {}), trigger_lines],
+		[$"{path}/log", object.get(policy, "log", {}), log_lines],
+	],
+	argument_sections(path, policy),
+)
+
+argument_sections(path, policy) := [section |
+	some block, kinds in argument_lines
+	conditions := object.get(policy, [block, "argument"], {})
+	some section in array.concat(
+		[[$"{path}/{block}/argument", conditions, {name: "lines" | some name, _ in conditions}]],
+		[[$"{path}/{block}/argument/{name}", tests, kinds] | some name, tests in conditions],
+	)
+]
+
+well_formed(kinds, key, value) if fit(kinds[key], value)
+
+line_error(path, kinds, key, value) := {"path": path, "found": shown(value), "expected": expected[kinds[key]]} if kinds[key]
+
+line_error(path, kinds, key, _) := {
+	"path": path,
+	"found": $"the unknown key {key}",
+	"expected": $"one of {concat(", ", sort(object.keys(kinds)))}",
+} if {
+	not kinds[key]
+}
+
+shown(value) := $"the {type_name(value)} {substring(json.marshal(value), 0, 80)}"
+
+fit("text", value) if is_text(value)
+
+fit("lines", value) if is_map(value)
+
+fit("conditions", value) if is_map(value)
+
+fit("conditions", "always")
+
+fit("boolean", value) if is_boolean(value)
+
+fit("number", value) if {
+	is_number(value)
+	value >= 0
+}
+
+fit("pattern", value) if is_pattern(value)
+
+fit("pattern", value) if {
+	is_list(value)
+	every one in value { is_pattern(one) }
+}
+
+fit("addresses", value) if {
+	is_list(value)
+	every one in value { is_address(one) }
+}
+
+fit("domains", value) if {
+	is_list(value)
+	every one in value { is_domain(one) }
+}
+
+fit("words", value) if {
+	is_list(value)
+	every one in value { is_words(one) }
+}
+
+fit("scalar", value) if is_scalar(value)
+
+fit("scalars", value) if {
+	is_list(value)
+	every one in value { is_scalar(one) }
+}
+
+fit("level", value) if value in {"full", "metadata"}
+
+fit("pointers", value) if {
+	is_list(value)
+	every one in value { startswith(one, "/") }
+}
+
+is_map(value) if {
+	is_object(value)
+	count(value) > 0
+}
+
+is_list(value) if {
+	is_array(value)
+	count(value) > 0
+}
+
+is_text(value) if {
+	is_string(value)
+	trim_space(value) != ""
+}
+
+is_pattern(value) if {
+	is_text(value)
+	not contains(trim_suffix(value, "*"), "*")
+}
+
+is_address(value) if {
+	[local, domain] := split(value, "@")
+	local != ""
+	domain != ""
+	not contains(value, " ")
+}
+
+is_domain(value) if {
+	is_text(value)
+	not contains(value, "@")
+	not contains(value, "*")
+	not contains(value, " ")
+}
+
+is_scalar(value) if type_name(value) in {"string", "number", "boolean"}
+
+# Words are compared in their squeezed form; a sign that squeezing removes from the text would never be found.
+is_words(value) if {
+	is_text(value)
+	words := mail.squeezed_words(value)
+	words != ""
+	mail.squeezed(value) == words
+}

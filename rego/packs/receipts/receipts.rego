@@ -1,0 +1,94 @@
+# Receipts go to the accountant, and nothing else leaves by mail. Says the same as the YAML policy in
+# packs/receipts-yaml, and more where `data.config.receipts` asks for it: approval above an amount, and reading the
+# inbox with approval. Without configuration it denies.
+package policies.receipts
+
+import data.egret.mail
+
+config := data.config.receipts
+
+sends_mail if input.tool.name == "gmail.send"
+
+reads_inbox if input.tool.name in {"gmail.messages.list", "gmail.messages.get", "gmail.attachments.get"}
+
+allow contains "receipts go to the accountant" if {
+	sends_mail
+	input.arguments_state == "parsed"
+	mail.only_to(config.recipients)
+	attachments_fit
+}
+
+attachments_fit if {
+	mail.attachment_bytes <= config.attachments_megabytes_max * 1000000
+	every attachment in mail.attachments { fresh_upload(attachment) }
+}
+
+fresh_upload(attachment) if {
+	attachment.source == "explicit_user_upload"
+	attachment.age_minutes <= config.attachment_minutes_max
+}
+
+deny contains {"code": "mail.recipient_not_allowed", "message": "a recipient in To, Cc or Bcc is not on the list, or there is none"} if {
+	sends_mail
+	not mail.only_to(config.recipients)
+}
+
+deny contains {"code": "mail.attachment_unknown", "message": "an attachment was not provided by the user"} if {
+	sends_mail
+	some attachment in mail.attachments
+	not attachment.source == "explicit_user_upload"
+}
+
+deny contains {"code": "mail.attachment_stale", "message": "an attachment was provided too long ago"} if {
+	sends_mail
+	some attachment in mail.attachments
+	attachment.source == "explicit_user_upload"
+	not fresh_upload(attachment)
+}
+
+deny contains {"code": "mail.attachment_too_large", "message": "the attachments are too large together"} if {
+	sends_mail
+	not mail.attachment_bytes <= config.attachments_megabytes_max * 1000000
+}
+
+deny contains {"code": "mail.secret", "message": "the text contains words that must not be sent"} if {
+	sends_mail
+	some words in config.secret_words
+	mail.says(words)
+}
+
+deny contains {"code": "mail.inbox", "message": "the inbox may not be read"} if {
+	reads_inbox
+	not inbox_on_approval
+}
+
+allow contains "the inbox may be read with approval" if {
+	reads_inbox
+	inbox_on_approval
+}
+
+require_approval contains "reading the inbox needs approval" if {
+	reads_inbox
+	inbox_on_approval
+}
+
+inbox_on_approval if config.inbox == "approval"
+
+require_approval contains "the subject speaks of money matters" if {
+	sends_mail
+	some words in config.approval_subjects
+	mail.subject_says(words)
+}
+
+require_approval contains $"the amount is over {config.approval_amount_over} or cannot be read" if {
+	sends_mail
+	amount := input.arguments.amount
+	not within_amount(amount)
+}
+
+within_amount(amount) if {
+	is_number(amount)
+	amount <= config.approval_amount_over
+}
+
+log contains {"level": "full", "include_attachment_hashes": true} if sends_mail
