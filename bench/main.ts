@@ -1,0 +1,110 @@
+/**
+ * `make bench`: added latency, throughput and memory of the gateway beside its peers in one run, the cost of its parts,
+ * and which budgets are met; printed and written to docs/benchmarks.md. Shell: owns the run and its working folder.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, release, totalmem, type } from 'node:os';
+import { join } from 'node:path';
+import { unpackBundle } from './bundle.ts';
+import { Children } from './children.ts';
+import { type Absent, type Contender, isAbsent } from './contender.ts';
+import { enter, type Field, startUpstream } from './entrants.ts';
+import { createGenerator } from './generator.ts';
+import { type Options, parseOptions, USAGE } from './options.ts';
+import { measureParts } from './parts.ts';
+import { renderReport } from './report.ts';
+import { ALLOWED_BODY } from './request.ts';
+import type { Machine, Result } from './result.ts';
+import { runRounds } from './rounds.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+/** No run takes longer, whatever hangs. */
+const RUN_MS_MAX = 420_000;
+
+const say = (text: string) => process.stderr.write(`bench: ${text}\n`);
+
+function machine(): Machine {
+  const [cpu] = cpus();
+  return {
+    date: new Date().toISOString().slice(0, 16).replace('T', ' '),
+    cpu: cpu?.model.trim() ?? 'unknown CPU',
+    cpus: cpus().length,
+    memoryBytes: totalmem(),
+    system: `${type()} ${release()}`,
+    node: process.versions.node,
+    loadBefore: loadavg()[0] ?? 0,
+  };
+}
+
+async function enterAll(
+  field: Field,
+  options: Options,
+): Promise<{ readonly contenders: Contender[]; readonly absent: Absent[] }> {
+  const contenders: Contender[] = [];
+  const absent: Absent[] = [];
+  for (const key of options.only) {
+    const entrant = await enter(field, key);
+    if (isAbsent(entrant)) {
+      absent.push(entrant);
+      say(`NOT MEASURED: ${entrant.title}: ${entrant.why}\n       to have it: ${entrant.remedy}`);
+    } else {
+      contenders.push(entrant);
+    }
+  }
+  return { contenders, absent };
+}
+
+async function run(options: Options, directory: string): Promise<Result> {
+  const children = new Children(directory);
+  const before = machine();
+  const generator = createGenerator(children, directory);
+  say(`load generator: ${generator.title}`);
+  const bundle = await unpackBundle(children, directory);
+  const upstream = await startUpstream(children, directory);
+  const field = { children, directory, ...bundle, upstreamPort: upstream.port };
+  const { contenders, absent } = await enterAll(field, options);
+  const { rounds, seconds } = options;
+  const plan = { rounds, seconds, warmUpSeconds: options.quick ? 1 : 2, progress: say };
+  const rows = await runRounds(contenders, generator, plan);
+  await children.endAll(contenders.flatMap((contender) => contender.children));
+  const micro = await measureParts({ ...field, quick: options.quick, progress: say });
+  return {
+    machine: before,
+    generator: generator.title,
+    upstream: upstream.title,
+    rounds,
+    seconds,
+    requestBytes: Buffer.byteLength(ALLOWED_BODY),
+    rows,
+    absent,
+    micro,
+  };
+}
+
+async function main(): Promise<void> {
+  let options: Options;
+  try {
+    options = parseOptions(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n${USAGE}\n`);
+    process.exit(2);
+  }
+  // On a real disk beside the sources, not in a memory file system: the synced row must reach a device.
+  mkdirSync(join(ROOT, '.tools'), { recursive: true });
+  const directory = mkdtempSync(join(ROOT, '.tools/bench-'));
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => process.exit(130));
+  const overdue = setTimeout(() => {
+    say(`the run took longer than ${RUN_MS_MAX / 1000} s`);
+    process.exit(1);
+  }, RUN_MS_MAX);
+  const report = renderReport(await run(options, directory));
+  clearTimeout(overdue);
+  process.stdout.write(report);
+  if (options.complete) writeFileSync(join(ROOT, 'docs/benchmarks.md'), report);
+  else say('docs/benchmarks.md is written by a whole run only (no --quick, no --only)');
+  process.exit(0);
+}
+
+await main();

@@ -1,0 +1,61 @@
+/**
+ * Resident memory of a process and its descendants, as Linux counts it in /proc. Shell: owns nothing, reads /proc.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+
+export interface Resident {
+  /** Bytes resident now, summed over the tree. */
+  readonly nowBytes: number;
+  /** The highest each process ever was (VmHWM), summed over the tree. */
+  readonly peakBytes: number;
+}
+
+/** @returns null where there is no /proc. */
+export function residentOf(roots: readonly number[]): Resident | null {
+  const parents = readParents();
+  if (parents === null) return null;
+  let nowBytes = 0;
+  let peakBytes = 0;
+  for (const pid of treeOf(roots, parents)) {
+    const status = readText(`/proc/${pid}/status`);
+    nowBytes += kibibytes(status, 'VmRSS') * 1024;
+    peakBytes += kibibytes(status, 'VmHWM') * 1024;
+  }
+  return { nowBytes, peakBytes };
+}
+
+function treeOf(roots: readonly number[], parents: ReadonlyMap<number, number>): Set<number> {
+  const tree = new Set(roots);
+  for (let before = -1; before !== tree.size; ) {
+    before = tree.size;
+    for (const [pid, parent] of parents) if (tree.has(parent)) tree.add(pid);
+  }
+  return tree;
+}
+
+function readParents(): Map<number, number> | null {
+  let names: string[];
+  try {
+    names = readdirSync('/proc');
+  } catch {
+    return null; // Not Linux: memory is reported as not measured.
+  }
+  const parents = new Map<number, number>();
+  for (const name of names) {
+    if (!/^\d+$/.test(name)) continue;
+    const parent = /\nPPid:\s+(\d+)/.exec(readText(`/proc/${name}/status`))?.[1];
+    if (parent !== undefined) parents.set(Number(name), Number(parent));
+  }
+  return parents;
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return ''; // The process ended meanwhile: it holds no memory.
+  }
+}
+
+const kibibytes = (status: string, field: string) =>
+  Number(new RegExp(`\\n${field}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0);

@@ -1,0 +1,54 @@
+/**
+ * What one run of the benchmark found. Pure.
+ */
+import type { Absent, ContenderKey } from './contender.ts';
+import type { Connections, Row } from './rounds.ts';
+
+/** Measurements of single parts; null is not measured. */
+export interface Micro {
+  /** Microseconds of one decision in the engine, 1 KB input: median. */
+  readonly decisionUs: number | null;
+  readonly decisionP99Us: number | null;
+  readonly decisionInputBytes: number | null;
+  /** Milliseconds from spawn to ready with a bundle of one megabyte: median. */
+  readonly coldStartMs: number | null;
+  readonly bundleBytes: number | null;
+  /** Audit records per second, synced in groups. */
+  readonly auditRecordsPerSecond: number | null;
+  readonly verifyRecordsPerSecond: number | null;
+  /** Why something is null. */
+  readonly notes: readonly string[];
+}
+
+export interface Machine {
+  readonly date: string;
+  readonly cpu: string;
+  readonly cpus: number;
+  readonly memoryBytes: number;
+  readonly system: string;
+  readonly node: string;
+  /** One-minute load average before the run: what else the machine was doing. */
+  readonly loadBefore: number;
+}
+
+export interface Result {
+  readonly machine: Machine;
+  readonly generator: string;
+  readonly upstream: string;
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly requestBytes: number;
+  readonly rows: readonly Row[];
+  readonly absent: readonly Absent[];
+  readonly micro: Micro;
+}
+
+/** The row when it was measured and counts. */
+export function validRow(
+  rows: readonly Row[],
+  key: ContenderKey,
+  connections: Connections,
+): Row | null {
+  const row = rows.find((one) => one.key === key && one.connections === connections);
+  return row === undefined || row.invalid !== null ? null : row;
+}
