@@ -4,13 +4,14 @@
  * server, the catalogue for names, and nothing else. Pure; asynchronous only when a raw mail has to be read.
  */
 import { isObject, mergeArguments, parameterArguments } from './argument.ts';
+import type { Authority } from './authority.ts';
 import { parseAuthority } from './authority.ts';
 import type { Body } from './body.ts';
 import { headerValue, readBody } from './body.ts';
 import type { ArgumentSpec, Catalogue } from './catalogue.ts';
 import { HTTP_ARGUMENTS } from './catalogue.ts';
 import { maskedParameters } from './credential-name.ts';
-import type { HeaderList } from './headers.ts';
+import type { HeaderList, HeaderMap } from './headers.ts';
 import { checkHeaders, visibleHeaders } from './headers.ts';
 import type { MailArguments } from './mail-argument.ts';
 import { bodyMailArguments, fieldMailArguments, rawMailArguments } from './mail-argument.ts';
@@ -44,6 +45,8 @@ export type Recognized =
       readonly body: Uint8Array | null;
       /** Path and query as they must be sent. */
       readonly target: string;
+      /** True when the body is a JSON object and arguments were taken from it. */
+      readonly json: boolean;
     }
   | Refused;
 
@@ -184,11 +187,12 @@ function stateOf(spec: ArgumentSpec, body: Body, given: JsonObject): ArgumentsSt
 
 function recognized(
   request: HttpRequestFacts,
-  { target }: Read,
+  read: Read,
   tool: Tool,
   given: Arguments,
 ): Recognized {
   if (!given.ok) return given;
+  const { target, body } = read;
   const call: ToolCall = {
     tool,
     arguments: given.arguments,
@@ -198,8 +202,9 @@ function recognized(
     http: { method: request.method, headers: visibleHeaders(request.headers) },
     mcp: null,
   };
-  const body = request.body === 'too_large' ? null : (request.body ?? EMPTY);
-  return { ok: true, call, body, target: target.normal };
+  const json = given.state === 'parsed' && body.kind === 'json' && isObject(body.value);
+  const sent = request.body === 'too_large' ? null : (request.body ?? EMPTY);
+  return { ok: true, call, body: sent, target: target.normal, json };
 }
 
 /** Where a request goes, with credentials in the query masked. */
@@ -215,17 +220,10 @@ export const destinationOf = (
   query: maskedParameters(target.query),
 });
 
-/**
- * Recognises a CONNECT: a tunnel to a host and port, unknown by nature. The port must be written.
- * @returns `call.bad_authority` or `call.bad_header` when not ok.
- */
-export function recognizeConnect(authority: string, headers: HeaderList = []): Recognized {
-  const parsed = parseAuthority(authority, null);
-  if (!parsed.ok) return parsed;
-  const { host, port } = parsed;
-  const wrong = checkHeaders(headers) ?? checkConnectHost(headers, parsed.host, port);
-  if (wrong !== null) return wrong;
-  const call: ToolCall = {
+/** A CONNECT as a tool call: a tunnel to a host and port, unknown by nature. */
+export function recognizeConnect(authority: Authority, headers: HeaderMap): ToolCall {
+  const { host, port } = authority;
+  return {
     tool: {
       name: 'http.connect',
       server: null,
@@ -239,18 +237,7 @@ export function recognizeConnect(authority: string, headers: HeaderList = []): R
     arguments_state: 'none',
     attachments: [],
     destination: { scheme: 'tcp', host, port, path: '', segments: [], query: {} },
-    http: { method: 'CONNECT', headers: visibleHeaders(headers) },
+    http: { method: 'CONNECT', headers },
     mcp: null,
   };
-  return { ok: true, call, body: EMPTY, target: authority };
-}
-
-/** Clients write the Host of a CONNECT with or without the port. */
-function checkConnectHost(headers: HeaderList, host: string, port: number): Refused | null {
-  const text = headerValue(headers, 'host');
-  if (text === null) return null;
-  const parsed = parseAuthority(text, port);
-  if (!parsed.ok) return parsed;
-  const same = parsed.host === host && parsed.port === port;
-  return same ? null : refuse('call.bad_authority', 'Host differs from the target');
 }
