@@ -63,26 +63,27 @@ export class Children {
 
   /** Ends one child: SIGTERM, then SIGKILL after the grace time. */
   async end(child: Child): Promise<void> {
-    if (!this.#live.has(child.process)) return;
-    const gone = new Promise((resolve) => child.process.once('exit', resolve));
-    child.process.kill('SIGTERM');
-    const timer = new AbortController();
-    const late = sleep(GRACE_MS, 'late', { signal: timer.signal }).catch(() => 'ended');
-    if ((await Promise.race([gone.then(() => 'ended'), late])) === 'late') {
-      child.process.kill('SIGKILL');
-      await gone;
-    }
-    timer.abort();
+    await this.#endProcess(child.process);
   }
 
-  async endAll(children: readonly Child[]): Promise<void> {
-    await Promise.all(children.map((child) => this.end(child)));
+  /** Ends everything that is still running. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#live].map((child) => this.#endProcess(child)));
   }
 
   #adopt(child: ChildProcess): void {
     this.#live.add(child);
     child.once('exit', () => this.#live.delete(child));
     child.once('error', () => this.#live.delete(child));
+  }
+
+  async #endProcess(child: ChildProcess): Promise<void> {
+    if (!this.#live.has(child)) return;
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    const late = setTimeout(() => child.kill('SIGKILL'), GRACE_MS);
+    child.kill('SIGTERM');
+    await gone;
+    clearTimeout(late);
   }
 
   #killAll(): void {

@@ -67,7 +67,7 @@ export async function startUpstream(
   const nginx = findProgram('nginx');
   if (nginx !== null) {
     await startNginxUpstream(children, { directory, port });
-    return { port, title: 'nginx `return 200`, one worker' };
+    return { port, title: 'nginx `return 200`, one process' };
   }
   const script = join(import.meta.dirname, 'upstream.ts');
   const child = children.start('upstream', process.execPath, [script, String(port)]);

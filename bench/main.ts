@@ -54,8 +54,7 @@ async function enterAll(
   return { contenders, absent };
 }
 
-async function run(options: Options, directory: string): Promise<Result> {
-  const children = new Children(directory);
+async function run(options: Options, directory: string, children: Children): Promise<Result> {
   const before = machine();
   const generator = createGenerator(children, directory);
   say(`load generator: ${generator.title}`);
@@ -66,7 +65,8 @@ async function run(options: Options, directory: string): Promise<Result> {
   const { rounds, seconds } = options;
   const plan = { rounds, seconds, warmUpSeconds: options.quick ? 1 : 2, progress: say };
   const rows = await runRounds(contenders, generator, plan);
-  await children.endAll(contenders.flatMap((contender) => contender.children));
+  const own = contenders.flatMap((contender) => contender.children);
+  await Promise.all(own.map((child) => children.end(child)));
   const micro = await measureParts({ ...field, quick: options.quick, progress: say });
   return {
     machine: before,
@@ -81,30 +81,43 @@ async function run(options: Options, directory: string): Promise<Result> {
   };
 }
 
-async function main(): Promise<void> {
-  let options: Options;
+/** On a real disk beside the sources, not in a memory file system: the synced row must reach a device. */
+function workingDirectory(): string {
+  mkdirSync(join(ROOT, '.tools'), { recursive: true });
+  const directory = mkdtempSync(join(ROOT, '.tools/bench-'));
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+function readOptions(): Options {
   try {
-    options = parseOptions(process.argv.slice(2));
+    return parseOptions(process.argv.slice(2));
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n${USAGE}\n`);
     process.exit(2);
   }
-  // On a real disk beside the sources, not in a memory file system: the synced row must reach a device.
-  mkdirSync(join(ROOT, '.tools'), { recursive: true });
-  const directory = mkdtempSync(join(ROOT, '.tools/bench-'));
-  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.once(signal, () => process.exit(130));
+}
+
+async function main(): Promise<void> {
+  const options = readOptions();
+  const directory = workingDirectory();
+  const children = new Children(directory);
+  const stop = (code: number) => children.close().finally(() => process.exit(code));
+  process.once('SIGINT', () => void stop(130));
+  process.once('SIGTERM', () => void stop(143));
   const overdue = setTimeout(() => {
     say(`the run took longer than ${RUN_MS_MAX / 1000} s`);
-    process.exit(1);
+    void stop(1);
   }, RUN_MS_MAX);
-  const report = renderReport(await run(options, directory));
-  clearTimeout(overdue);
-  process.stdout.write(report);
-  if (options.complete) writeFileSync(join(ROOT, 'docs/benchmarks.md'), report);
-  else say('docs/benchmarks.md is written by a whole run only (no --quick, no --only)');
-  process.exit(0);
+  try {
+    const report = renderReport(await run(options, directory, children));
+    process.stdout.write(report);
+    if (options.complete) writeFileSync(join(ROOT, 'docs/benchmarks.md'), report);
+    else say('docs/benchmarks.md is written by a whole run only (no --quick, no --only)');
+  } finally {
+    clearTimeout(overdue);
+    await children.close();
+  }
 }
 
 await main();

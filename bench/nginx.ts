@@ -8,7 +8,7 @@ import { type Child, type Children, waitForPort } from './children.ts';
 import { UPSTREAM_BODY } from './request.ts';
 
 const frame = (server: string) => `daemon off;
-worker_processes 1;
+master_process off;
 pid nginx.pid;
 error_log stderr error;
 events { worker_connections 1024; }

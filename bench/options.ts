@@ -18,7 +18,9 @@ export interface Options {
 export const USAGE = `usage: node bench/main.ts [--quick] [--seconds N] [--only a,b]
   --quick       2 rounds of 1 second; prints, does not write docs/benchmarks.md
   --seconds N   whole seconds of one measurement, 1 to 60 (default 3)
-  --only a,b    only these of: ${CONTENDER_KEYS.join(', ')}`;
+  --only a,b    only these of: ${CONTENDER_KEYS.join(', ')}
+  environment   EGRET_BENCH_OPA_ENVOY: OPA with its Envoy plugin; EGRET_BENCH_ENVOY: Envoy;
+                EGRET_BENCH_NODE_OPTIONS: options for the sidecar's Node, e.g. --cpu-prof --cpu-prof-dir=DIR`;
 
 /** @throws an Error that says what was found and what was expected. */
 export function parseOptions(args: readonly string[]): Options {
