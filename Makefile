@@ -1,8 +1,68 @@
 # The front door. `make` prints the targets; `make demo` and `make test` install what they need.
 export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+SHELL := /bin/bash
 .DEFAULT_GOAL := help
+OPA_VERSION := 1.19.1
+TEST_REPORT := .tools/test-report.txt
 
 help: ## print the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-.PHONY: help
+install: node_modules/.stamp ## install Node 24 and the packages
+
+node_modules/.stamp: package.json package-lock.json
+	npm ci --no-audit --no-fund --loglevel=error
+	@node --version | grep -qE '^v(2[4-9]|[3-9][0-9])' || { echo "expected Node 24 from node_modules/.bin, found $$(node --version)"; exit 1; }
+	@touch $@
+
+tools: .tools/bin/opa ## build OPA, the policy compiler, from its Go module
+
+.tools/bin/opa: tools/opa/go.mod tools/opa/go.sum
+	@mkdir -p .tools/bin
+	@if command -v go >/dev/null; then \
+	  echo "building OPA $(OPA_VERSION) (about 100 seconds, once)"; \
+	  cd tools/opa && CGO_ENABLED=0 go build -o ../../.tools/bin/opa github.com/open-policy-agent/opa; \
+	elif command -v opa >/dev/null; then ln -sf "$$(command -v opa)" .tools/bin/opa; \
+	else echo "SKIPPED: neither go nor opa is on PATH, so nothing that compiles policies is tested"; fi
+
+build: install ## bundle the command into dist/egret.mjs
+	@esbuild src/main.ts --bundle --platform=node --target=node24 --format=esm --outfile=dist/egret.mjs \
+	  --sourcemap=external --log-level=warning --legal-comments=none \
+	  --banner:js="#!/usr/bin/env node$$(printf '\n')import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);"
+	@chmod +x dist/egret.mjs
+
+demo: build ## play the receipts story with real parts; KEEP=1 leaves it running
+	@node examples/receipts/demo.ts $(if $(KEEP),--keep)
+
+test: build tools ## run every test of the data plane
+	@mkdir -p .tools
+	@set -o pipefail; node --test --test-reporter=spec 'test/**/*.test.ts' | tee $(TEST_REPORT)
+
+check: install ## types, formatting, lint, dead code
+	tsc
+	biome ci
+	oxlint --type-aware src test bench examples
+	knip
+
+fmt: install ## format and fix what can be fixed
+	biome check --write
+
+rego-test: tools ## format, check and test the Rego library, the packs and the demo policies
+	@command -v opa >/dev/null || { echo "SKIPPED: no opa on PATH and no go to build it"; exit 0; }; \
+	opa fmt --fail --list rego && opa check --strict rego/egret rego/packs && opa test rego/egret rego/packs
+
+bundles: install tools ## rebuild the committed bundles under rego/dist
+	node rego/build.ts
+
+bench: build ## measure beside direct, nginx, Envoy and a remote OPA; writes docs/benchmarks.md
+	@node bench/main.ts $(BENCH)
+
+docs: install ## render the generated references
+	node src/docs/main.ts
+
+docs-check: install ## fail when a generated reference is out of date
+	node src/docs/main.ts --check
+
+ci: test check rego-test docs-check ## what CI runs before the demo and the bench
+
+.PHONY: help install tools build demo test check fmt rego-test bundles bench docs docs-check ci

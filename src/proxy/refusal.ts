@@ -5,13 +5,13 @@
 import type { HeaderList } from '../call/headers.ts';
 import type { Refusal } from '../decision/enforcement.ts';
 import { REASONS, type ReasonCode } from '../decision/reason.ts';
-import { type Era, type JsonRpcId, renderMcpError, renderMcpToolError } from '../mcp/codec.ts';
+import { type McpEra, type McpId, mcpError, mcpToolError } from '../mcp/codec.ts';
 
 /** What the caller speaks. */
 export type RefusalShape =
   | { readonly kind: 'http' }
-  | { readonly kind: 'mcp_tool'; readonly era: Era; readonly id: JsonRpcId }
-  | { readonly kind: 'mcp'; readonly id: JsonRpcId | null };
+  | { readonly kind: 'mcp_tool'; readonly era: McpEra; readonly id: McpId }
+  | { readonly kind: 'mcp'; readonly id: McpId | null };
 
 export interface RenderedRefusal {
   readonly status: number;
@@ -26,9 +26,9 @@ export function renderRefusal(refusal: Refusal, shape: RefusalShape): RenderedRe
     case 'http':
       return problem(refusal);
     case 'mcp_tool':
-      return mcpToolError(refusal, shape);
+      return toolError(refusal, shape);
     case 'mcp':
-      return mcpError(refusal, shape.id);
+      return rpcError(refusal, shape.id);
   }
 }
 
@@ -62,12 +62,12 @@ function problem(refusal: Refusal): RenderedRefusal {
 }
 
 /** A denied tool call is a tool result with `isError`: models read those and can do something else. */
-function mcpToolError(
+function toolError(
   refusal: Refusal,
-  shape: { readonly era: Era; readonly id: JsonRpcId },
+  shape: { readonly era: McpEra; readonly id: McpId },
 ): RenderedRefusal {
   const text = `Refused (${refusal.reason}): ${refusal.message} Decision ${refusal.decisionId}.`;
-  const body = renderMcpToolError(shape.id, shape.era, text, {
+  const body = mcpToolError(shape.id, shape.era, text, {
     'egret.dev/refusal': advice(refusal),
   });
   return {
@@ -77,9 +77,9 @@ function mcpToolError(
   };
 }
 
-function mcpError(refusal: Refusal, id: JsonRpcId | null): RenderedRefusal {
+function rpcError(refusal: Refusal, id: McpId | null): RenderedRefusal {
   const { rpc, status } = REASONS[refusal.reason];
-  const body = renderMcpError(id, rpc, refusal.message, advice(refusal));
+  const body = mcpError(id, rpc, refusal.message, advice(refusal));
   return {
     status,
     headers: common(refusal, 'application/json'),

@@ -2,8 +2,9 @@
  * Gathers what the sidecar itself knows about a call: who the agent is, which run it belongs to, what of its files a
  * user provided, what time it is. The policy information point (PIP). Owns the step counters of named runs.
  */
-import type { Config } from '../config/schema.ts';
+
 import type { ToolCall } from '../call/tool-call.ts';
+import type { Config } from '../config/schema.ts';
 import type { Agent, Facts, Run, Workload } from '../decision/input.ts';
 import type { UploadRegistry } from '../decision/uploads.ts';
 import { classifyAddress, parseAddress } from '../proxy/address.ts';
@@ -89,7 +90,11 @@ export function workloadOf(
 }
 
 /** A caller of the decision API, as far as facts are concerned. */
-export function adviceSource(id: string, traceId: string, connection: ClientConnection): FactSources {
+export function adviceSource(
+  id: string,
+  traceId: string,
+  connection: ClientConnection,
+): FactSources {
   const incoming: Incoming = {
     method: 'POST',
     target: '/v1/review',

@@ -1,0 +1,65 @@
+/**
+ * `egret sidecar`: the data plane. Exit codes: 0 after SIGTERM or SIGINT, 1 when it fails while running, 2 when the
+ * configuration, a credential or the audit log does not let it start. Shell: owns the process's signals.
+ */
+import { Command } from 'commander';
+import { ConfigError, loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { startSidecar } from '../sidecar/sidecar.ts';
+import { StartError } from '../sidecar/start-error.ts';
+
+export function sidecarCommand(): Command {
+  return new Command('sidecar')
+    .description('run the policy enforcement point beside an agent')
+    .requiredOption('--config <file>', 'configuration (YAML), see docs/configuration.md')
+    .option('--check', 'only check the configuration, then exit')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 stopped by a signal, 1 failed while running, 2 cannot start.\n' +
+        'The addresses of all listeners are logged as sidecar.listening.',
+    )
+    .action(async (options: { config: string; check?: boolean }) => {
+      const config = readConfig(options.config);
+      if (config === null) return;
+      if (options.check === true) {
+        process.stdout.write(`${options.config}: ok\n`);
+        return;
+      }
+      await run(config, options.config);
+    });
+}
+
+function readConfig(file: string): Config | null {
+  try {
+    return loadConfig(file);
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+async function run(config: Config, file: string): Promise<void> {
+  try {
+    const sidecar = await startSidecar(config, { configFile: file, environment: process.env });
+    const stop = (signal: NodeJS.Signals) => {
+      sidecar.stop(signal).then(
+        () => process.exit(0),
+        (error: unknown) => {
+          process.stderr.write(`egret: ${String(error)}\n`);
+          process.exit(1);
+        },
+      );
+    };
+    process.once('SIGTERM', stop);
+    process.once('SIGINT', stop);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/** Prints what a person can mend and sets exit code 2; anything else is a bug and is thrown on. */
+function fail(error: unknown): null {
+  if (!(error instanceof ConfigError) && !(error instanceof StartError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 2;
+  return null;
+}
