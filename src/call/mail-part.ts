@@ -1,7 +1,8 @@
 /**
- * The MIME tree of a mail (RFC 5322, 2045, 2046), read so strictly that only one reading is left: uniform line ends,
- * one copy of each header, exact and closed boundaries, nothing between the parts, plain transfer encodings. Every
- * leaf comes out, so no part can hide. Trusts nothing and bounds everything. Pure.
+ * The MIME tree of a mail (RFC 5322, 2045, 2046), read so strictly that only one reading is left:
+ * one kind of line end in headers and at boundaries, one copy of each header, exact and closed
+ * boundaries, nothing between the parts, plain transfer encodings. Every leaf comes out, so no part
+ * can hide. Trusts nothing and bounds everything. Pure.
  */
 import { createHash } from 'node:crypto';
 import { strictBase64 } from './base64.ts';
@@ -34,7 +35,7 @@ export interface BadMail {
 
 const bad = (detail: string): BadMail => ({ ok: false, detail });
 
-/** Reads a whole mail. Line ends are CRLF or LF, one kind in all; the body of a mail without parts may mix them. */
+/** Reads a whole mail. Headers and boundaries end in CRLF or LF, as the first line; text may mix both. */
 export function parseMailTree(bytes: Uint8Array): MailTree | BadMail {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
   if (text.includes('\0')) return bad('a NUL byte');
@@ -128,9 +129,6 @@ function readMultipart(
   if (!/^[A-Za-z0-9'()+_,./:=? -]{0,69}[A-Za-z0-9'()+_,./:=?-]$/.test(boundary)) {
     return bad('a multipart without a valid boundary');
   }
-  if (reading.eol === '\r\n' ? /(?<!\r)\n/.test(body) : body.includes('\r')) {
-    return bad('mixed line ends in a multipart');
-  }
   const parts = splitParts(body, `--${boundary}`, reading.eol);
   if ('ok' in parts) return parts;
   for (const part of parts) {
@@ -149,6 +147,7 @@ function splitParts(body: string, delimiter: string, eol: string): string[] | Ba
   let start = -1;
   let closed = false;
   const lines = `${eol}${body}`; // so that every line follows a line end
+  if (eol === '\r\n' && hasBareLine(body, delimiter)) return bad('a boundary after a bare line feed');
   const search = eol + delimiter;
   for (let at = lines.indexOf(search); at !== -1; at = lines.indexOf(search, at + 1)) {
     const lineEnd = lines.indexOf(eol, at + eol.length);
@@ -166,6 +165,15 @@ function splitParts(body: string, delimiter: string, eol: string): string[] | Ba
   return lines.slice(start).trim() === ''
     ? parts.map((part) => terminated(part, eol))
     : bad('text after the last part');
+}
+
+/** Parsers that take a bare line feed for a line end would see a boundary there. */
+function hasBareLine(body: string, start: string): boolean {
+  const search = `\n${start}`;
+  for (let at = body.indexOf(search); at !== -1; at = body.indexOf(search, at + 1)) {
+    if (body[at - 1] !== '\r') return true;
+  }
+  return false;
 }
 
 /** A part without body ends where its headers end. */
