@@ -1,133 +1,60 @@
 # The one decision about one call: combines every package `policies.<name>` and every YAML policy of the bundle.
 # Deny overrides; then approval, which can never grant what no policy allows; then at least one allow; otherwise
 # the call is denied. Total: any input, and any item of the wrong type in a set, leads to a decision.
+# Arrays stand where sets would do, because the compiled module hashes every member of a set.
 package egret
 
 import data.egret.yaml
 
-# How many reasons a decision lists, and how many of their messages it joins into one.
-max_reasons := 64
-
-max_messages := 4
-
 # METADATA
 # title: The decision about one call
 # entrypoint: true
-decision := answer("deny", "policy.denied", denials) if {
+decision := answer("deny", "policy.denied", joined(denials), denials) if {
 	count(denials) > 0
-} else := answer("require_approval", "approval.required", approvals) if {
+} else := answer("require_approval", "approval.required", joined(approvals), approvals) if {
 	count(approvals) > 0
 	count(grants) > 0
-} else := answer("allow", "policy.allowed", grants) if {
+} else := answer("allow", "policy.allowed", joined(grants), grants) if {
 	count(grants) > 0
-} else := object.union(
-	answer("deny", "policy.no_match", yaml.near_misses),
-	{"message": concat(": ", array.concat(
-		["No policy allows this call"],
-		[joined | joined := joined_messages(yaml.near_misses); joined != ""],
-	))},
-)
+} else := answer("deny", "policy.no_match", no_match_message, yaml.near_misses)
 
-answer(outcome, code, reasons) := {
+answer(outcome, code, message, reasons) := {
 	"allowed": outcome == "allow",
 	"outcome": outcome,
 	"code": code,
-	"message": joined_messages(reasons),
-	"reasons": array.slice(sort(reasons), 0, max_reasons),
+	"message": message,
+	"reasons": array.slice(sort(reasons), 0, 64),
 	"obligations": obligations_for(outcome),
 	"warnings": sort(warnings),
 }
 
-joined_messages(reasons) := concat("; ", array.slice(
-	sort({reason.message | some reason in reasons}),
-	0,
-	max_messages,
-))
+# The messages as one sentence; more than four help nobody.
+joined(reasons) := concat("; ", array.slice(sort({reason.message | some reason in reasons}), 0, 4))
+
+no_match_message := $"no policy allows this call: {joined(yaml.near_misses)}" if {
+	count(yaml.near_misses) > 0
+} else := "no policy allows this call"
 
 default policies := {}
 
 policies := data.policies
 
-grants contains reason_of(name, "allow", "policy.allowed", item) if {
+grants := array.concat(reasons_of("allow", "policy.allowed"), yaml.grants)
+
+approvals := array.concat(reasons_of("require_approval", "approval.required"), yaml.approvals)
+
+denials := array.concat(
+	array.concat(reasons_of("deny", "policy.denied"), yaml.denials),
+	array.concat(bad_items, misplaced_rules),
+)
+
+warnings := [reason.message | some reason in reasons_of("warn", "")]
+
+reasons_of(key, code) := [reason |
 	some name, sets in policies
-	some item in sets.allow
-}
-
-grants contains reason if some reason in yaml.grants
-
-approvals contains reason_of(name, "require_approval", "approval.required", item) if {
-	some name, sets in policies
-	some item in sets.require_approval
-}
-
-approvals contains reason if some reason in yaml.approvals
-
-denials contains reason_of(name, "deny", "policy.denied", item) if {
-	some name, sets in policies
-	some item in sets.deny
-}
-
-denials contains reason if some reason in yaml.denials
-
-denials contains bad_item(name, key, $"{key} is a {type_name(value)}, expected a set") if {
-	some name, sets in policies
-	some key, value in sets
-	set_names[key]
-	not is_set(value)
-}
-
-denials contains bad_item(name, key, $"an item of {key} is malformed") if {
-	some name, sets in policies
-	some key in readable_sets
 	some item in sets[key]
-	not reason_of(name, key, "", item)
-}
-
-denials contains bad_item(name, key, $"an item of {key} is malformed") if {
-	some name, sets in policies
-	some key in obligation_sets
-	some item in sets[key]
-	not obligation(key, item)
-}
-
-# A rule that sits in `policies` itself or below `policies.<name>` would be looked for by nobody.
-denials contains bad_item(name, "package", "rules must be in a package policies.<name>") if {
-	some name, sets in policies
-	not is_object(sets)
-}
-
-denials contains bad_item(name, key, "rules must be in a package policies.<name>") if {
-	some name, sets in policies
-	some key, value in sets
-	is_object(value)
-	some nested, _ in value
-	set_names[nested]
-	is_set(value[nested])
-}
-
-warnings contains reason_of(name, "warn", "", item).message if {
-	some name, sets in policies
-	some item in sets.warn
-}
-
-obligations contains obligation(key, item) if {
-	some name, sets in policies
-	some key in obligation_sets
-	some item in sets[key]
-}
-
-obligations contains log if some log in yaml.logs
-
-obligations_for("allow") := sort(obligations)
-
-# What changes a call has no meaning for a call that is not sent; a record is written either way.
-obligations_for(outcome) := sort([log | some log in obligations; log.kind == "log"]) if outcome != "allow"
-
-readable_sets := ["allow", "deny", "require_approval", "warn"]
-
-obligation_sets := ["header", "label", "limit", "log", "patch", "redact"]
-
-set_names := {name | some name in array.concat(readable_sets, obligation_sets)}
+	reason := reason_of(name, key, code, item)
+]
 
 reason_of(name, key, code, item) := {"code": code, "policy": name, "rule": key, "message": item} if is_string(item)
 
@@ -144,20 +71,85 @@ reason_of(name, key, code, item) := reason if {
 	is_string(reason.message)
 }
 
-bad_item(name, key, message) := {
+bad_items := array.concat(
+	[bad_item(name, key) |
+		some name, sets in policies
+		some key in ["allow", "deny", "require_approval", "warn"]
+		some item in sets[key]
+		not is_string(item)
+		not reason_of(name, key, "", item)
+	],
+	[bad_item(name, key) |
+		some [name, key, item] in obligation_items
+		not obligation(key, item)
+	],
+)
+
+bad_item(name, key) := {
 	"code": "policy.bad_item",
 	"policy": name,
 	"rule": key,
-	"message": message,
+	"message": $"policies.{name}.{key}: found a malformed item, expected a text or an object with its fields",
 }
 
-obligation("log", level) := {"kind": "log", "level": level, "include_attachment_hashes": false} if log_levels[level]
+# Rules that nobody would look for, or that are no set: `allow := true`, or a package below `policies.<name>`.
+misplaced_rules := array.concat(
+	[misplaced_rule("policies", name, sets) |
+		some name, sets in policies
+		not is_object(sets)
+	],
+	[misplaced_rule($"policies.{name}", key, value) |
+		some name, sets in policies
+		some key, value in sets
+		not is_set(value)
+		misplaced(key, value)
+	],
+)
+
+misplaced(key, _) if key in set_names
+
+misplaced(_, value) if {
+	is_object(value)
+	some name in set_names
+	is_set(value[name])
+}
+
+misplaced_rule(path, key, value) := {
+	"code": "policy.bad_item",
+	"policy": path,
+	"rule": key,
+	"message": $"{path}.{key}: found {type_name(value)}, expected a set such as {path}.allow in a package policies.<name>",
+}
+
+obligation_sets := ["header", "label", "limit", "log", "patch", "redact"]
+
+set_names := array.concat(["allow", "deny", "require_approval", "warn"], obligation_sets)
+
+obligation_items := [[name, key, item] |
+	some name, sets in policies
+	some key in obligation_sets
+	some item in sets[key]
+]
+
+obligations := array.concat(
+	[obligation(key, item) | some [_, key, item] in obligation_items],
+	yaml.logs,
+)
+
+obligations_for("allow") := sort({obligation | some obligation in obligations})
+
+# What changes a call has no meaning for a call that is not sent; a record is written either way.
+obligations_for(outcome) := sort({log | some log in obligations; log.kind == "log"}) if outcome != "allow"
+
+obligation("log", level) := {"kind": "log", "level": level, "include_attachment_hashes": false} if level in log_levels
 
 obligation("log", item) := log if {
-	log := object.union({"kind": "log", "include_attachment_hashes": false}, object.remove(item, ["kind"]))
-	log_levels[log.level]
+	log := object.union({"include_attachment_hashes": false}, object.union(item, {"kind": "log"}))
+	log.level in log_levels
 	is_boolean(log.include_attachment_hashes)
-	every field in object.get(log, "fields", []) { startswith(field, "/") }
+	fields := object.get(log, "fields", [])
+	is_array(fields)
+	every field in fields { startswith(field, "/") }
 }
 
 obligation("redact", path) := {"kind": "redact", "path": path} if startswith(path, "/arguments/")
@@ -181,4 +173,4 @@ obligation(key, item) := object.union(item, {"kind": key}) if {
 	is_object(item)
 }
 
-log_levels := {"full", "metadata"}
+log_levels := ["full", "metadata"]

@@ -20,48 +20,60 @@ all_errors contains error if {
 	some error in shape.policy_errors(path, policy)
 }
 
-# The policies that speak about this call, each with its errors.
-matched := [[policy, shape.policy_errors(path, policy)] |
+# The policies that speak about this call, each with its errors and with what became of its lines.
+matched := [[policy, found_in(path, policy, missed, denying, holding), missed, denying, holding] |
 	some [path, policy] in shape.entries
 	not elsewhere(policy)
+	missed := misses(block(policy, "allow_if"))
+	denying := fired(block(policy, "deny_if"))
+	holding := fired(block(policy, "require_approval_if"))
 ]
 
-# The well-formed ones among them.
-sound := [policy |
-	some [policy, found] in matched
+# Malformed lines never hold as a requirement and always fire as a trigger. So the shape of a policy needs no second
+# look when all its requirements hold, none of its triggers fires and its outer lines are in order.
+found_in(path, policy, missed, denying, holding) := set() if {
+	(count(missed) + count(denying)) + count(holding) == 0
+	shape.in_order(policy)
+} else := shape.policy_errors(path, policy)
+
+grants := [reason(policy.id, "allow_if", "policy.allowed", title) |
+	some [policy, found, missed, _, _] in matched
 	count(found) == 0
+	block(policy, "allow_if") != absent
+	count(missed) == 0
+	title := object.get(policy, "title", $"{policy.id} allows it")
 ]
 
-grants contains reason(policy.id, "allow_if", "policy.allowed", title) if {
-	some policy in sound
-	policy.allow_if
-	count(misses(policy.allow_if)) == 0
-	title := object.get(policy, "title", $"{policy.id} allows it")
-}
+near_misses := [reason(policy.id, $"allow_if.{name}", code, text) |
+	some [policy, found, missed, _, _] in matched
+	count(found) == 0
+	some name in missed
+	[code, text] := requirement_texts[name]
+]
 
-near_misses contains reason(policy.id, $"allow_if.{name}", requirement_texts[name][0], requirement_texts[name][1]) if {
-	some policy in sound
-	some name in misses(policy.allow_if)
-}
+approvals := [reason(policy.id, $"require_approval_if.{name}", "approval.required", trigger_texts[name]) |
+	some [policy, _, _, _, holding] in matched
+	some name in holding
+]
 
-approvals contains reason(policy.id, $"require_approval_if.{name}", "approval.required", trigger_texts[name]) if {
-	some policy in sound
-	some name in fired(policy.require_approval_if)
-}
+denials := array.concat(
+	[reason(policy.id, $"deny_if.{name}", "policy.denied", trigger_texts[name]) |
+		some [policy, found, _, denying, _] in matched
+		count(found) == 0
+		some name in denying
+	],
+	[bad_yaml(error) | some error in malformed],
+)
 
-denials contains reason(policy.id, $"deny_if.{name}", "policy.denied", trigger_texts[name]) if {
-	some policy in sound
-	some name in fired(policy.deny_if)
-}
-
-denials contains bad_yaml(error) if some error in shape.file_errors
-
-denials contains bad_yaml(error) if {
-	some [_, found] in matched
+malformed := shape.file_errors | {error |
+	some [_, found, _, _, _] in matched
 	some error in found
 }
 
-logs contains object.union({"kind": "log", "include_attachment_hashes": false}, policy.log) if some policy in sound
+logs := [object.union({"kind": "log", "include_attachment_hashes": false}, policy.log) |
+	some [policy, found, _, _, _] in matched
+	count(found) == 0
+]
 
 reason(policy, rule, code, message) := {"code": code, "policy": policy, "rule": rule, "message": message}
 
@@ -75,8 +87,8 @@ bad_yaml(error) := {
 # A well-formed line of `when` that does not fit: the policy is about other calls. A malformed line fits every call.
 elsewhere(policy) if {
 	some key, wanted in policy.when
-	shape.well_formed(shape.when_lines, key, wanted)
 	not fits(wanted, facts[key])
+	shape.well_formed(shape.when_lines, key, wanted)
 }
 
 facts := {
@@ -108,128 +120,192 @@ fits_one(wanted, value) if {
 	startswith(value, trim_suffix(wanted, "*"))
 }
 
-# The names of the requirements that do not hold.
-misses("always") := set()
+block(policy, name) := policy[name] if {
+	not is_null(policy[name])
+} else := "malformed" if {
+	is_null(policy[name])
+} else := absent
 
-misses(requirements) := {name |
+# No YAML can write a set.
+absent := set()
+
+# The names of the requirements that do not hold.
+misses(requirements) := [name |
 	some [name, wanted] in lines(requirements)
 	not meets(name, wanted)
-} if {
+] if {
 	is_object(requirements)
-}
+} else := [] if {
+	requirements in [absent, "always"]
+} else := ["malformed"]
 
 # Requirements, with the parts of `attachments` and `body` as lines of their own, and one that nobody need write:
 # what cannot be read cannot be checked.
 lines(requirements) := array.concat(
 	[["readable", true]],
-	array.concat(
-		[[name, wanted] | some name, wanted in requirements; not parts[name]],
-		[[$"{name}.{part}", wanted] | some name, _ in parts; some part, wanted in requirements[name]],
-	),
+	[line |
+		some name, wanted in requirements
+		some line in parts(name, wanted)
+	],
 )
 
-parts := {"attachments", "body"}
+parts(name, wanted) := [[name, wanted]] if not name in ["attachments", "body"]
 
-meets("readable", true) if input.arguments_state in {"parsed", "none"}
+parts(name, wanted) := array.concat(
+	[[name, "malformed"] | not shape.is_map(wanted)],
+	[[$"{name}.{part}", value] | some part, value in wanted],
+) if {
+	name in ["attachments", "body"]
+}
 
-meets("to_in_allowlist", addresses) if mail.only_to(addresses)
+meets("readable", true) if input.arguments_state in ["parsed", "none"]
 
-meets("to_domain_in", names) if mail.only_to_domains(names)
+meets("to_in_allowlist", addresses) if {
+	shape.are_texts(addresses)
+	mail.only_to(addresses)
+}
+
+meets("to_domain_in", names) if {
+	shape.are_texts(names)
+	mail.only_to_domains(names)
+}
 
 meets("attachments.source", source) if {
+	is_string(source)
 	every attachment in mail.attachments { attachment.source == source }
 }
 
 meets("attachments.max_age_minutes", minutes) if {
+	shape.is_amount(minutes)
 	every attachment in mail.attachments {
 		is_number(attachment.age_minutes)
 		attachment.age_minutes <= minutes
 	}
 }
 
-meets("attachments.max_total_mb", megabytes) if mail.attachment_bytes <= megabytes * 1000000
+meets("attachments.max_total_mb", megabytes) if {
+	shape.is_amount(megabytes)
+	mail.attachment_bytes <= megabytes * 1000000
+}
 
-meets("attachments.max_count", most) if count(mail.attachments) <= most
+meets("attachments.max_count", most) if {
+	shape.is_amount(most)
+	count(mail.attachments) <= most
+}
 
 meets("attachments.media_types", media_types) if {
+	shape.is_pattern(media_types)
 	every attachment in mail.attachments { fits(media_types, lower(attachment.media_type)) }
 }
 
-meets("body.must_not_contain", texts) if {
-	every words in texts { not mail.says(words) }
+meets("body.must_not_contain", list) if {
+	shape.are_texts(list)
+	not mail.says_any(list)
 }
 
-meets("body.must_contain", texts) if {
-	every words in texts { mail.says(words) }
+meets("body.must_contain", list) if {
+	shape.are_texts(list)
+	every word in list { mail.says(word) }
 }
 
-meets("subject_contains", texts) if {
-	some words in texts
-	mail.subject_says(words)
+meets("subject_contains", list) if {
+	shape.are_texts(list)
+	is_string(mail.arguments.subject)
+	mail.subject_says_any(list)
 }
 
-meets("amount_at_most", limit) if number(argument("amount")) <= limit
+meets("amount_at_most", limit) if {
+	shape.is_amount(limit)
+	number(argument("amount")) <= limit
+}
 
 meets("argument", conditions) if {
-	every name, condition in conditions {
-		every test, wanted in condition { holds(test, wanted, argument(name)) }
+	shape.is_map(conditions)
+	every name, tests in conditions {
+		shape.is_map(tests)
+		every test, wanted in tests { holds(test, wanted, argument(name)) }
 	}
 }
 
-holds("equals", wanted, value) if wanted == value
-
-holds("in", wanted, value) if value in wanted
-
-holds("matches", wanted, value) if fits(wanted, value)
-
-holds("at_most", wanted, value) if number(value) <= wanted
-
-holds("at_least", wanted, value) if number(value) >= wanted
-
-# The names of the triggers that fire.
-fired("always") := {"always"}
-
-fired(triggers) := {name | some name, wanted in triggers; fires(name, wanted)} if is_object(triggers)
-
-# Triggers look at what the call says; one that cannot be read may say anything.
-fires(_, _) if not meets("readable", true)
-
-fires("to_includes", addresses) if {
-	some wanted in addresses
-	mail.recipients[lower(wanted)]
+holds("equals", wanted, value) if {
+	shape.is_scalar(wanted)
+	wanted == value
 }
 
-fires("to_domain_includes", names) if {
-	some wanted in names
-	mail.domains[lower(wanted)]
+holds("in", wanted, value) if {
+	shape.are_scalars(wanted)
+	value in wanted
 }
 
-fires("to_not_in_allowlist", addresses) if not mail.only_to(addresses)
-
-fires("to_domain_not_in", names) if not mail.only_to_domains(names)
-
-fires("subject_contains", texts) if {
-	some words in texts
-	mail.subject_says(words)
+holds("matches", wanted, value) if {
+	shape.is_pattern(wanted)
+	fits(wanted, value)
 }
 
-fires("body_contains", texts) if {
-	some words in texts
-	mail.says(words)
+holds("at_most", wanted, value) if {
+	shape.is_amount(wanted)
+	number(value) <= wanted
+}
+
+holds("at_least", wanted, value) if {
+	shape.is_amount(wanted)
+	number(value) >= wanted
+}
+
+# The names of the triggers that fire: all that are not certainly quiet.
+fired(triggers) := [name | some name, wanted in triggers; not quiet(name, wanted)] if {
+	is_object(triggers)
+} else := [] if {
+	triggers == absent
+} else := ["always"]
+
+quiet("to_includes", addresses) if {
+	shape.are_texts(addresses)
+	readable
+	every address in addresses { not mail.recipients[lower(address)] }
+}
+
+quiet("to_domain_includes", names) if {
+	shape.are_texts(names)
+	readable
+	every name in names { not mail.domains[lower(name)] }
+}
+
+quiet("to_not_in_allowlist", addresses) if meets("to_in_allowlist", addresses)
+
+quiet("to_domain_not_in", names) if meets("to_domain_in", names)
+
+quiet("subject_contains", list) if {
+	shape.are_texts(list)
+	readable
+	not mail.subject_says_any(list)
+}
+
+quiet("body_contains", list) if {
+	readable
+	meets("body.must_not_contain", list)
 }
 
 # An amount that cannot be read may be any amount.
-fires("amount_over", limit) if {
-	amount := argument("amount")
-	not within(amount, limit)
+quiet("amount_over", limit) if {
+	shape.is_amount(limit)
+	readable
+	every amount in each_argument("amount") { within(amount, limit) }
 }
 
-fires("argument", conditions) if {
-	some name, condition in conditions
-	some value in each(argument(name))
-	some test, wanted in condition
-	touches(test, wanted, value)
+quiet("argument", conditions) if {
+	shape.is_map(conditions)
+	readable
+	every name, tests in conditions {
+		shape.is_map(tests)
+		every test, wanted in tests {
+			shape.well_formed(shape.triggering_argument_lines, test, wanted)
+			every value in each_argument(name) { not touches(test, wanted, value) }
+		}
+	}
 }
+
+readable if meets("readable", true)
 
 # Triggers read loosely: `true`, `"true"` and `["TRUE"]` are one thing to a tool that takes forms.
 touches("equals", wanted, value) if loose(wanted) == loose(value)
@@ -250,6 +326,10 @@ touches("under", wanted, value) if not number(value) >= wanted
 
 within(value, limit) if number(value) <= limit
 
+each_argument(name) := each(argument(name)) if {
+	argument(name) != missing
+} else := []
+
 each(value) := value if is_array(value)
 
 each(value) := [value] if not is_array(value)
@@ -263,13 +343,11 @@ number(value) := value if is_number(value)
 number(value) := to_number(value) if is_string(value)
 
 # An argument by its name, or by a JSON pointer into the arguments.
-argument(name) := mail.arguments[name] if not startswith(name, "/")
+argument(name) := object.get(mail.arguments, name, missing) if not startswith(name, "/")
 
-argument(name) := value if {
+argument(name) := object.get(mail.arguments, keys, missing) if {
 	startswith(name, "/")
 	keys := [replace(replace(key, "~1", "/"), "~0", "~") | some key in split(substring(name, 1, -1), "/")]
-	value := object.get(mail.arguments, keys, missing)
-	value != missing
 }
 
 missing := {"no such argument"}

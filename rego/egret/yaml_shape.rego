@@ -2,7 +2,7 @@
 # An error names the file and the path in it, what was found there and what was expected.
 package egret.yaml.shape
 
-import data.egret.mail
+import data.egret.words
 
 policy_lines := {
 	"id": "text",
@@ -89,7 +89,7 @@ expected := {
 	"pattern": "a text or a list of texts, with * only at the end",
 	"addresses": "a list of mail addresses such as name@example.com",
 	"domains": "a list of domains such as example.com",
-	"words": "a list of words made of letters, digits, spaces and ordinary signs",
+	"words": "a list of words with at least one letter or digit each",
 	"scalar": "a text, a number or a boolean",
 	"scalars": "a list of texts, numbers or booleans",
 	"level": "full or metadata",
@@ -207,46 +207,56 @@ fit("conditions", "always")
 
 fit("boolean", value) if is_boolean(value)
 
-fit("number", value) if {
-	is_number(value)
-	value >= 0
-}
+fit("number", value) if is_amount(value)
 
 fit("pattern", value) if is_pattern(value)
 
-fit("pattern", value) if {
-	is_list(value)
-	every one in value { is_pattern(one) }
-}
-
 fit("addresses", value) if {
-	is_list(value)
+	are_texts(value)
 	every one in value { is_address(one) }
 }
 
 fit("domains", value) if {
-	is_list(value)
+	are_texts(value)
 	every one in value { is_domain(one) }
 }
 
 fit("words", value) if {
-	is_list(value)
-	every one in value { is_words(one) }
+	are_texts(value)
+	every word in words.needles(value) { word != "" }
 }
 
 fit("scalar", value) if is_scalar(value)
 
-fit("scalars", value) if {
-	is_list(value)
-	every one in value { is_scalar(one) }
-}
+fit("scalars", value) if are_scalars(value)
 
-fit("level", value) if value in {"full", "metadata"}
+fit("level", value) if value in ["full", "metadata"]
 
 fit("pointers", value) if {
-	is_list(value)
+	are_texts(value)
 	every one in value { startswith(one, "/") }
 }
+
+# What evaluation relies on: the outer lines of a policy, whose blocks are judged line by line.
+in_order(policy) if {
+	is_text(policy.id)
+	has_effect(policy)
+	every key, _ in policy { key in policy_keys }
+	is_text(object.get(policy, "title", "-"))
+	is_text(object.get(policy, "description", "-"))
+	is_map(policy.when)
+	every key, value in policy.when { well_formed(when_lines, key, value) }
+	log_in_order(policy)
+}
+
+log_in_order(policy) if not policy.log
+
+log_in_order(policy) if {
+	is_map(policy.log)
+	every key, value in policy.log { well_formed(log_lines, key, value) }
+}
+
+policy_keys := ["id", "title", "description", "when", "allow_if", "deny_if", "require_approval_if", "log"]
 
 is_map(value) if {
 	is_object(value)
@@ -263,7 +273,24 @@ is_text(value) if {
 	trim_space(value) != ""
 }
 
+are_texts(value) if {
+	is_list(value)
+	every one in value { is_text(one) }
+}
+
+is_amount(value) if {
+	is_number(value)
+	value >= 0
+}
+
+is_pattern(value) if is_prefix(value)
+
 is_pattern(value) if {
+	is_list(value)
+	every one in value { is_prefix(one) }
+}
+
+is_prefix(value) if {
 	is_text(value)
 	not contains(trim_suffix(value, "*"), "*")
 }
@@ -276,18 +303,14 @@ is_address(value) if {
 }
 
 is_domain(value) if {
-	is_text(value)
 	not contains(value, "@")
 	not contains(value, "*")
 	not contains(value, " ")
 }
 
-is_scalar(value) if type_name(value) in {"string", "number", "boolean"}
+is_scalar(value) if type_name(value) in ["string", "number", "boolean"]
 
-# Words are compared in their squeezed form; a sign that squeezing removes from the text would never be found.
-is_words(value) if {
-	is_text(value)
-	words := mail.squeezed_words(value)
-	words != ""
-	mail.squeezed(value) == words
+are_scalars(value) if {
+	is_list(value)
+	every one in value { is_scalar(one) }
 }

@@ -5,6 +5,6 @@ package policies.mcp_session
 allow contains "MCP sessions and lists of configured servers" if {
 	input.mcp.method
 	input.tool.known == true
-	input.tool.operation in {"connect", "list"}
+	input.tool.operation in ["connect", "list"]
 	input.tool.server in data.config.mcp.servers
 }

@@ -9,7 +9,7 @@ config := data.config.receipts
 
 sends_mail if input.tool.name == "gmail.send"
 
-reads_inbox if input.tool.name in {"gmail.messages.list", "gmail.messages.get", "gmail.attachments.get"}
+reads_inbox if input.tool.name in ["gmail.messages.list", "gmail.messages.get", "gmail.attachments.get"]
 
 allow contains "receipts go to the accountant" if {
 	sends_mail
@@ -19,7 +19,7 @@ allow contains "receipts go to the accountant" if {
 }
 
 attachments_fit if {
-	mail.attachment_bytes <= config.attachments_megabytes_max * 1000000
+	mail.attachment_bytes <= config.attachment_bytes_max
 	every attachment in mail.attachments { fresh_upload(attachment) }
 }
 
@@ -48,13 +48,12 @@ deny contains {"code": "mail.attachment_stale", "message": "an attachment was pr
 
 deny contains {"code": "mail.attachment_too_large", "message": "the attachments are too large together"} if {
 	sends_mail
-	not mail.attachment_bytes <= config.attachments_megabytes_max * 1000000
+	not mail.attachment_bytes <= config.attachment_bytes_max
 }
 
 deny contains {"code": "mail.secret", "message": "the text contains words that must not be sent"} if {
 	sends_mail
-	some words in config.secret_words
-	mail.says(words)
+	mail.says_any(config.secret_words)
 }
 
 deny contains {"code": "mail.inbox", "message": "the inbox may not be read"} if {
@@ -76,8 +75,7 @@ inbox_on_approval if config.inbox == "approval"
 
 require_approval contains "the subject speaks of money matters" if {
 	sends_mail
-	some words in config.approval_subjects
-	mail.subject_says(words)
+	mail.subject_says_any(config.approval_subjects)
 }
 
 require_approval contains $"the amount is over {config.approval_amount_over} or cannot be read" if {
