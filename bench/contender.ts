@@ -37,6 +37,8 @@ export interface Absent {
   readonly title: string;
   readonly why: string;
   readonly remedy: string;
+  /** What it said itself, for the terminal only; it may name files of this machine. */
+  readonly detail: string;
 }
 
 export type Entrant = Contender | Absent;

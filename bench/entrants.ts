@@ -3,7 +3,7 @@
  * children.
  */
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type Child, type Children, freePorts, waitForPort } from './children.ts';
 import {
   type Absent,
@@ -18,7 +18,7 @@ import { startOpa, startOpaEnvoy } from './opa.ts';
 import { check } from './probe.ts';
 import { findProgram, versionOf } from './program.ts';
 import { REQUEST_PATH } from './request.ts';
-import { startSidecar } from './sidecar.ts';
+import { sidecarProgram, startSidecar } from './sidecar.ts';
 
 export interface Field {
   readonly children: Children;
@@ -46,11 +46,12 @@ const url = (port: number) => `http://127.0.0.1:${port}${REQUEST_PATH}`;
 const TOOLS = join(import.meta.dirname, '../.tools');
 const folders = [join(TOOLS, 'bin'), join(TOOLS, 'bench-venv/bin')];
 
-const absent = (key: ContenderKey, why: string, remedy: string): Absent => ({
+const absent = (key: ContenderKey, why: string, remedy: string, detail = ''): Absent => ({
   key,
   title: TITLES[key],
   why,
   remedy,
+  detail,
 });
 
 const contender = (
@@ -94,7 +95,7 @@ export async function enter(field: Field, key: ContenderKey): Promise<Entrant> {
     if (!isAbsent(entrant)) await check(entrant);
     return entrant;
   } catch (error) {
-    return absent(key, `does not work: ${(error as Error).message}`, 'see the message');
+    return absent(key, 'does not work', 'mend what the run prints', (error as Error).message);
   }
 }
 
@@ -191,7 +192,7 @@ async function enterEgret(field: Field, durability: 'write' | 'fsync'): Promise<
   });
   return contender(name, {
     url: `${sidecar.gatewayUrl}${REQUEST_PATH}`,
-    version: `Node ${process.versions.node}`,
+    version: `Node ${process.versions.node}, ${basename(sidecarProgram())}`,
     children: [sidecar.child],
     decides: true,
     recorded: sidecar.recorded,

@@ -46,7 +46,8 @@ async function enterAll(
     const entrant = await enter(field, key);
     if (isAbsent(entrant)) {
       absent.push(entrant);
-      say(`NOT MEASURED: ${entrant.title}: ${entrant.why}\n       to have it: ${entrant.remedy}`);
+      say(`NOT MEASURED: ${entrant.title}: ${entrant.why}. To have it: ${entrant.remedy}`);
+      if (entrant.detail !== '') say(entrant.detail);
     } else {
       contenders.push(entrant);
     }

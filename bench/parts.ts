@@ -2,28 +2,85 @@
  * Measurements of single parts: one decision, cold start, audit append and verify. A part that does not work is `not
  * measured` with the reason, never a failed run. Shell: owns nothing.
  */
+import { join } from 'node:path';
 import type { Children } from './children.ts';
+import { measureColdStart } from './cold-start.ts';
 import type { Micro } from './result.ts';
 
 export interface PartsOptions {
   readonly children: Children;
+  /** Working files of this run. */
   readonly directory: string;
-  readonly bundleDirectory: string | null;
+  /** Folder with the files of the policy bundle; null when there is none. */
   readonly policyDirectory: string | null;
   readonly upstreamPort: number;
   readonly quick: boolean;
   readonly progress: (text: string) => void;
 }
 
-export async function measureParts(_options: PartsOptions): Promise<Micro> {
-  return {
-    decisionUs: null,
-    decisionP99Us: null,
-    decisionInputBytes: null,
-    coldStartMs: null,
-    bundleBytes: null,
-    auditRecordsPerSecond: null,
-    verifyRecordsPerSecond: null,
-    notes: [],
-  };
+type Part = (options: PartsOptions) => Promise<Partial<Micro>>;
+
+const TIMEOUT_MS = 60_000;
+const NOTHING: Micro = {
+  decisionUs: null,
+  decisionP99Us: null,
+  decisionInputBytes: null,
+  coldStartMs: null,
+  bundleBytes: null,
+  auditRecordsPerSecond: null,
+  verifyRecordsPerSecond: null,
+  notes: [],
+};
+
+const PARTS: readonly (readonly [string, Part])[] = [
+  ['one decision', measureDecision],
+  ['cold start', coldStart],
+  ['audit', measureAudit],
+];
+
+export async function measureParts(options: PartsOptions): Promise<Micro> {
+  let found = NOTHING;
+  for (const [name, part] of PARTS) {
+    options.progress(`part: ${name}`);
+    try {
+      found = { ...found, ...(await part(options)) };
+    } catch (error) {
+      // The message may name files of this machine: it is for the terminal, the report only says so.
+      options.progress(`NOT MEASURED: ${name}: ${(error as Error).message}`);
+      found = { ...found, notes: [...found.notes, `${name} could not be measured in this run`] };
+    }
+  }
+  return found;
+}
+
+function needPolicy({ policyDirectory }: PartsOptions): string {
+  if (policyDirectory === null) throw new Error('there is no policy bundle (node rego/build.ts)');
+  return policyDirectory;
+}
+
+/** Runs a script of this folder that prints one line of JSON. */
+async function script<T>(options: PartsOptions, name: string, args: readonly string[]): Promise<T> {
+  const command = [join(import.meta.dirname, name), ...args];
+  const stdout = await options.children.run(process.execPath, command, TIMEOUT_MS);
+  return JSON.parse(stdout) as T;
+}
+
+async function measureDecision(options: PartsOptions): Promise<Partial<Micro>> {
+  const args = [needPolicy(options), options.quick ? '1' : '4'];
+  const { inputBytes, ...times } = await script<{
+    readonly decisionUs: number;
+    readonly decisionP99Us: number;
+    readonly inputBytes: number;
+  }>(options, 'decision-part.ts', args);
+  return { ...times, decisionInputBytes: inputBytes };
+}
+
+async function coldStart(options: PartsOptions): Promise<Partial<Micro>> {
+  const policyDirectory = needPolicy(options);
+  return measureColdStart({ ...options, policyDirectory, starts: options.quick ? 2 : 5 });
+}
+
+function measureAudit(options: PartsOptions): Promise<Partial<Micro>> {
+  const records = options.quick ? '20000' : '200000';
+  return script(options, 'audit-part.ts', [join(options.directory, 'audit-part'), records]);
 }

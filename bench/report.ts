@@ -148,7 +148,7 @@ const budgetsTable = (result: Result) =>
 function absentList({ absent }: Result): string {
   if (absent.length === 0) return 'Every contender took part.';
   return absent
-    .map(({ title, why, remedy }) => `- ${title}: ${why.split('\n', 1)[0]}. To have it: ${remedy}.`)
+    .map(({ title, why, remedy }) => `- ${title}: ${why}. To have it: ${remedy}.`)
     .join('\n');
 }
 
