@@ -1,0 +1,51 @@
+/**
+ * What every entry gets from the journal: its index, the time by both clocks, and a record key of 32 random bytes
+ * that is used once.
+ * Shell: owns a pool of randomness.
+ */
+import { randomBytes } from 'node:crypto';
+import { RECORD_KEY_BYTES } from './commitment.ts';
+import type { EntryContext } from './entry.ts';
+import type { JournalClock } from './journal-options.ts';
+import type { Boot } from './record.ts';
+
+/** Keys made at once; asking the system for each costs more than the hash it is for. */
+const POOL_KEYS = 128;
+
+export class Stamper {
+  readonly #boot: Boot;
+  readonly #clock: JournalClock;
+  readonly #startedMs: number;
+  #keys = Buffer.alloc(0);
+  #wallMs = Number.NaN;
+  #timestamp = '';
+
+  constructor(boot: Boot, clock: JournalClock) {
+    this.#boot = boot;
+    this.#clock = clock;
+    this.#startedMs = clock.monotonicMs();
+  }
+
+  context(seq: number): EntryContext {
+    const monoNs = Math.round((this.#clock.monotonicMs() - this.#startedMs) * 1e6);
+    const stamp = { seq, timestamp: this.timestamp(), monoNs };
+    return { boot: this.#boot, stamp, key: this.#key() };
+  }
+
+  /** RFC 3339, UTC, milliseconds; made once for each millisecond. */
+  timestamp(): string {
+    const now = this.#clock.wallMs();
+    if (now !== this.#wallMs) {
+      this.#wallMs = now;
+      this.#timestamp = new Date(now).toISOString();
+    }
+    return this.#timestamp;
+  }
+
+  #key(): Buffer {
+    if (this.#keys.length === 0) this.#keys = randomBytes(POOL_KEYS * RECORD_KEY_BYTES);
+    const key = this.#keys.subarray(0, RECORD_KEY_BYTES);
+    this.#keys = this.#keys.subarray(RECORD_KEY_BYTES);
+    return key;
+  }
+}
