@@ -4,6 +4,7 @@
  * dropped and counted, and an event that repeats too often is thinned out. The audit log is the record; this is not.
  * Shell: owns the output stream.
  */
+import { openSync } from 'node:fs';
 import pino from 'pino';
 import {
   EVENTS,
@@ -17,7 +18,7 @@ import { printable } from './redaction.ts';
 
 export interface LogOptions {
   readonly level: Level;
-  /** File descriptor or file to write to. Default standard output. */
+  /** File descriptor, or file to append to. Default standard output. */
   readonly destination?: number | string;
   /** Called with the number of lines that were lost or thinned out. */
   readonly onDropped?: (lines: number) => void;
@@ -40,10 +41,12 @@ export const EVENT_LINES_PER_SECOND_MAX = 100;
 const BUFFERED_BYTES_MAX = 1024 * 1024;
 const CLOSE_MS_MAX = 1000;
 
+/** @throws when the destination is a file that cannot be opened. */
 export function createLog(options: LogOptions): Log {
   const onDropped = options.onDropped ?? (() => undefined);
+  const destination = options.destination ?? 1;
   const output = pino.destination({
-    dest: options.destination ?? 1,
+    dest: typeof destination === 'string' ? openSync(destination, 'a', 0o640) : destination,
     sync: false,
     maxLength: BUFFERED_BYTES_MAX,
   });
@@ -76,7 +79,7 @@ export function createLog(options: LogOptions): Log {
     close() {
       limiter.flush();
       return new Promise((resolve) => {
-        const timer = setTimeout(resolve, CLOSE_MS_MAX).unref();
+        const timer = setTimeout(resolve, CLOSE_MS_MAX);
         output.once('close', () => {
           clearTimeout(timer);
           resolve();

@@ -60,15 +60,20 @@ export function openSpanSink(options: SinkOptions): SpanSink {
     url: options.endpoint,
     timeoutMillis: options.exportTimeoutMs,
   });
+  const underWay = new Set<Promise<void>>();
   const counted: SpanExporter = {
     export(spans, done) {
       waiting -= spans.length;
+      const delivery = Promise.withResolvers<void>();
+      underWay.add(delivery.promise);
       exporter.export(spans, (result) => {
         if (result.code !== 0) options.onDropped(spans.length);
+        underWay.delete(delivery.promise);
+        delivery.resolve();
         done(result);
       });
     },
-    shutdown: () => exporter.shutdown(),
+    shutdown: () => Promise.resolve(),
   };
   const processor = new BatchSpanProcessor({
     exporter: counted,
@@ -86,8 +91,12 @@ export function openSpanSink(options: SinkOptions): SpanSink {
       waiting += spans.length;
       for (const span of spans) processor.onEnd(readable(span, resource));
     },
-    // A batch that fails while closing was counted by the exporter's callback.
-    close: () => processor.shutdown().catch(() => undefined),
+    async close() {
+      // Rejects at the first batch that fails, which the callback above has counted; the others end in time, too.
+      await processor.shutdown().catch(() => undefined);
+      await Promise.all(underWay);
+      await exporter.shutdown();
+    },
   };
 }
 
