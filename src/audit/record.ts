@@ -102,6 +102,7 @@ export type LifecycleKind =
   | 'bundle_activated'
   | 'bundle_rejected'
   | 'recovery'
+  | 'upload_registered'
   | 'clock_step';
 
 /** `detail` is written as it stands, so only facts of the sidecar itself belong into it: never data of a call. */

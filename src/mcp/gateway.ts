@@ -12,6 +12,7 @@ import type { GatewayTarget } from '../proxy/gateway-route.ts';
 import { headerOf } from '../proxy/message-rules.ts';
 import type { RefusalShape } from '../proxy/refusal.ts';
 import { type Recognition, type Route, unrecognized } from '../proxy/route.ts';
+import type { Origin } from '../proxy/upstream.ts';
 import { type McpMessage, parseMcpRequest, parseMcpStream } from './codec.ts';
 
 /** The answer is looked at for the outcome record, so it must not come compressed. */
@@ -35,42 +36,43 @@ export function mcpRoute(
     recognize(incoming, body, catalogue) {
       const message = messageOf(incoming, body);
       if (!message.ok) return unrecognized(message.reason, message.detail, UNKNOWN_CALLER);
-      const recognized = recognizeMcp(requestOf(incoming, body), message, catalogue);
-      const finish = (result: RecognizedMcp) => recognitionOf(incoming, body, message, result);
+      const { scheme, host, port } = target.origin;
+      const { method, headers } = incoming;
+      const request = { method, scheme, host, port, target: path, headers, body, server };
+      const recognized = recognizeMcp(request, message, catalogue);
+      const finish = (result: RecognizedMcp) =>
+        recognitionOf({ incoming, body, message, origin: target.origin }, result);
       return recognized instanceof Promise ? recognized.then(finish) : finish(recognized);
-
-      function requestOf(arrived: Incoming, bytes: Uint8Array | null) {
-        const { scheme, host, port } = target.origin;
-        const { method, headers } = arrived;
-        return { method, scheme, host, port, target: path, headers, body: bytes, server };
-      }
     },
   };
+}
 
-  function recognitionOf(
-    incoming: Incoming,
-    body: Uint8Array | null,
-    message: McpMessage & { ok: true },
-    result: RecognizedMcp,
-  ): Recognition {
-    const shape = shapeOf(message);
-    if (!result.ok) return unrecognized(result.reason, result.detail, shape, message.id);
-    return {
-      ok: true,
-      call: result.call,
-      outgoing: {
-        method: incoming.method,
-        origin: target.origin,
-        path: result.target,
-        headers: forwardHeaders(incoming.headers, DROP),
-        body,
-      },
-      place: message.toolName === null ? null : 'mcp_params',
-      shape,
-      jsonrpcId: message.id,
-      traceparent: traceparentOf(message),
-    };
-  }
+interface Arrival {
+  readonly incoming: Incoming;
+  readonly body: Uint8Array | null;
+  readonly message: McpMessage;
+  readonly origin: Origin;
+}
+
+function recognitionOf(arrival: Arrival, result: RecognizedMcp): Recognition {
+  const { incoming, body, message, origin } = arrival;
+  const shape = shapeOf(message);
+  if (!result.ok) return unrecognized(result.reason, result.detail, shape, message.id);
+  return {
+    ok: true,
+    call: result.call,
+    outgoing: {
+      method: incoming.method,
+      origin,
+      path: result.target,
+      headers: forwardHeaders(incoming.headers, DROP),
+      body,
+    },
+    place: message.toolName === null ? null : 'mcp_params',
+    shape,
+    jsonrpcId: message.id,
+    traceparent: traceparentOf(message),
+  };
 }
 
 function checkMethod(incoming: Incoming, prefix: string): Refused | null {

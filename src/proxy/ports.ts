@@ -37,10 +37,10 @@ export interface Decision {
   readonly wouldDeny: boolean;
   /** Why a call was not recognised or changed, in our own words; null otherwise. */
   readonly detail: string | null;
-  readonly traceId: string;
-  readonly spanId: string;
+  readonly traceId: string | null;
+  readonly spanId: string | null;
   readonly requestedBy: string;
-  /** The bytes that leave (forward) or came (refuse). */
+  /** The bytes that leave, or of a refused call those that came. */
   readonly body: Uint8Array | null;
   readonly jsonrpcId: string | number | null;
   readonly method: string;

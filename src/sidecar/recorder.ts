@@ -58,7 +58,13 @@ function decisionRecord(decision: Decision, agent: Agent): DecisionRecord {
   };
 }
 
-function outcomeRecord({ decisionId, forwarded, isError, traceId, spanId }: Outcome): OutcomeRecord {
+function outcomeRecord({
+  decisionId,
+  forwarded,
+  isError,
+  traceId,
+  spanId,
+}: Outcome): OutcomeRecord {
   const answered = forwarded.status > 0;
   const completed = forwarded.result === 'completed';
   return {

@@ -1,0 +1,192 @@
+/**
+ * The composition root of the data plane: configuration in, running listeners out. Starts in the order in which the
+ * parts need each other (log, audit, policy, listeners), stops in the reverse order, and loses no call that was taken.
+ * Shell: owns everything it starts.
+ */
+import { createHash } from 'node:crypto';
+import { type Journal, openJournal } from '../audit/journal.ts';
+import type { Config } from '../config/schema.ts';
+import { loadClients } from '../control/credential.ts';
+import { UploadRegistry } from '../decision/uploads.ts';
+import { createAdmission } from '../proxy/admission.ts';
+import type { Parts } from '../proxy/ports.ts';
+import { createResolver } from '../proxy/resolver.ts';
+import { createUpstream } from '../proxy/upstream.ts';
+import { createLog, type Log } from '../telemetry/log.ts';
+import { createMetrics, type Metrics } from '../telemetry/metric.ts';
+import { createTracing, type Tracing } from '../telemetry/trace.ts';
+import { VERSION } from '../version.ts';
+import { systemClock as clock } from './clock.ts';
+import { configuredAgent, factsFrom, workloadOf } from './facts.ts';
+import { type Listeners, openListeners } from './listeners.ts';
+import { createObserver } from './observation.ts';
+import { openPolicy, type PolicyHolder } from './policy.ts';
+import { createRecorder } from './recorder.ts';
+import { StartError } from './start-error.ts';
+
+export interface SidecarContext {
+  readonly configFile: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+export interface Sidecar {
+  /** Drains, signs a last checkpoint, and resolves when nothing is left running. */
+  stop(signal: string): Promise<void>;
+}
+
+/** @throws StartError, ConfigError */
+export async function startSidecar(config: Config, context: SidecarContext): Promise<Sidecar> {
+  const startedMs = clock.monotonicMs();
+  const clients = loadClients(config.decisionApi.clients, context.environment);
+  const metrics = createMetrics({ version: VERSION, processMetrics: true });
+  const log = createLog({
+    level: config.telemetry.logLevel,
+    onDropped: (lines) => metrics.telemetryDropped('logs', lines),
+  });
+  log.event('sidecar.starting', {
+    version: VERSION,
+    config: context.configFile,
+    enforcement: config.enforcement,
+  });
+  const tracing = await openTracing(config, metrics);
+  const journal = await openAudit(config, metrics, log);
+  const policy = await openPolicy(config, { metrics, log, journal });
+  const admission = createAdmission(config.limits);
+  const ownPorts = new Set<number>();
+  const resolve = createResolver({ ...config.upstream, ownPorts: () => ownPorts });
+  const upstream = createUpstream({ ...config.upstream, resolve });
+  const uploads = new UploadRegistry({
+    uploadsMax: config.limits.uploadsMax,
+    ageMsMax: config.limits.uploadAgeSecondsMax * 1000,
+  });
+  metrics.watchUploads(() => uploads.size);
+  const agent = configuredAgent(config);
+  const workload = workloadOf(config.agent.labels, context.environment);
+  const { environment } = config.agent;
+  const parts: Parts = {
+    policy: policy.state,
+    facts: factsFrom({ agent, environment, workload, uploads, clock }),
+    mode: config.enforcement,
+    recorder: createRecorder({ journal, durability: config.audit.durability, agent }),
+    upstream,
+    admission,
+    observe: createObserver({ tracing, metrics, log, agentId: agent.id, nowMs: clock.monotonicMs }),
+    shed: (cause) => metrics.shed(cause === 'proxy.draining' ? 'draining' : 'calls'),
+    failed: (id, error) =>
+      log.event('call.internal_error', { decision_id: id, error: describe(error) }),
+    clock,
+    bodyBytesMax: config.limits.bodyBytesMax,
+  };
+  const listeners = await openListeners({
+    config,
+    parts,
+    admission,
+    resolve,
+    clients,
+    uploads,
+    journal,
+    metrics,
+    tracing,
+    policy,
+    log,
+  });
+  for (const port of listeners.ports) ownPorts.add(port);
+  listeners.started();
+  log.event('sidecar.ready', { startup_seconds: (clock.monotonicMs() - startedMs) / 1000 });
+  const running = {
+    config,
+    listeners,
+    policy,
+    journal,
+    tracing,
+    metrics,
+    log,
+    admission,
+    upstream,
+  };
+  return { stop: (signal) => stop(running, signal) };
+}
+
+interface Running {
+  readonly config: Config;
+  readonly listeners: Listeners;
+  readonly policy: PolicyHolder;
+  readonly journal: Journal;
+  readonly tracing: Tracing;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly admission: ReturnType<typeof createAdmission>;
+  readonly upstream: ReturnType<typeof createUpstream>;
+}
+
+const DRAIN_LOOK_MS = 20;
+
+async function stop(running: Running, signal: string): Promise<void> {
+  const { admission, config, listeners, log } = running;
+  log.event('sidecar.draining', { signal, calls: admission.calls() });
+  admission.drain();
+  listeners.drain();
+  const deadline = clock.monotonicMs() + config.limits.drainMs;
+  while (admission.calls() + admission.tunnels() > 0 && clock.monotonicMs() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS));
+  }
+  const cut = admission.calls() + admission.tunnels();
+  await listeners.close();
+  await running.upstream.close();
+  await settle(admission);
+  await running.policy.close();
+  // Last, so that the outcomes of calls that were cut still stand in the log.
+  await running.journal.close();
+  await running.tracing.close();
+  running.metrics.close();
+  log.event('sidecar.stopped', { calls_cut: cut });
+  await log.close();
+}
+
+/** Calls whose connections were closed end within a few turns; a bounded wait lets their outcomes be written. */
+async function settle(admission: ReturnType<typeof createAdmission>): Promise<void> {
+  for (let look = 0; look < 50 && admission.calls() + admission.tunnels() > 0; look += 1) {
+    await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS));
+  }
+}
+
+async function openTracing(config: Config, metrics: Metrics): Promise<Tracing> {
+  const { traces } = config.telemetry;
+  return createTracing({
+    serviceName: 'egret',
+    serviceVersion: VERSION,
+    resource: { 'deployment.environment.name': config.agent.environment },
+    onDropped: (spans) => metrics.telemetryDropped('traces', spans),
+    ...(traces === undefined ? {} : { endpoint: traces.endpoint, sampleRatio: traces.sampleRatio }),
+  });
+}
+
+async function openAudit(config: Config, metrics: Metrics, log: Log): Promise<Journal> {
+  const { directory, keyFile, openingsDirectory } = config.audit;
+  try {
+    const journal = await openJournal({
+      directory,
+      ...(keyFile === undefined ? {} : { keyFile }),
+      ...(openingsDirectory === undefined ? {} : { openingsDirectory }),
+      labels: { id: config.agent.id, environment: config.agent.environment, version: VERSION },
+      version: VERSION,
+      configHash: createHash('sha256').update(JSON.stringify(config)).digest('hex'),
+      hooks: {
+        recorded: (kind) => metrics.auditRecord(kind),
+        committed: (seconds) => metrics.observeCommit(seconds),
+        failed: (operation, error) => {
+          metrics.auditFailure(operation === 'lock' ? 'other' : operation);
+          log.event('audit.failed', { op: operation, error: error.message });
+        },
+      },
+    });
+    const status = journal.status();
+    metrics.watchAudit(() => journal.status());
+    log.event('audit.opened', { directory, size: status.size, key: status.vkey });
+    return journal;
+  } catch (error) {
+    throw new StartError(`audit.directory: ${directory}: ${describe(error)}`, { cause: error });
+  }
+}
+
+const describe = (error: unknown) => (error instanceof Error ? error.message : String(error));
