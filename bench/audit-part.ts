@@ -75,6 +75,5 @@ const startMs = performance.now();
 await Promise.all(Array.from({ length: CALLERS }, () => caller(journal, calls)));
 const seconds = (performance.now() - startMs) / 1000;
 await journal.close();
-const recordsInLog = journal.status().size;
 const auditRecordsPerSecond = (calls * CALLERS * 2) / seconds;
-console.log(JSON.stringify({ auditRecordsPerSecond, recordsInLog }));
+console.log(JSON.stringify({ auditRecordsPerSecond }));

@@ -2,10 +2,12 @@
  * Measurements of single parts: one decision, cold start, audit append and verify. A part that does not work is `not
  * measured` with the reason, never a failed run. Shell: owns nothing.
  */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Children } from './children.ts';
 import { measureColdStart } from './cold-start.ts';
 import type { Micro } from './result.ts';
+import { sidecarProgram } from './sidecar.ts';
 
 export interface PartsOptions {
   readonly children: Children;
@@ -35,7 +37,8 @@ const NOTHING: Micro = {
 const PARTS: readonly (readonly [string, Part])[] = [
   ['one decision', measureDecision],
   ['cold start', coldStart],
-  ['audit', measureAudit],
+  ['audit append', measureAppend],
+  ['audit verify', measureVerify],
 ];
 
 export async function measureParts(options: PartsOptions): Promise<Micro> {
@@ -80,7 +83,27 @@ async function coldStart(options: PartsOptions): Promise<Partial<Micro>> {
   return measureColdStart({ ...options, policyDirectory, starts: options.quick ? 2 : 5 });
 }
 
-function measureAudit(options: PartsOptions): Promise<Partial<Micro>> {
+const auditLog = (options: PartsOptions) => join(options.directory, 'audit-part');
+
+function measureAppend(options: PartsOptions): Promise<Partial<Micro>> {
   const records = options.quick ? '20000' : '200000';
-  return script(options, 'audit-part.ts', [join(options.directory, 'audit-part'), records]);
+  return script(options, 'audit-part.ts', [auditLog(options), records]);
+}
+
+/** Checks the log that appending left, as an auditor would: with the command, its start included. */
+async function measureVerify(options: PartsOptions): Promise<Partial<Micro>> {
+  const directory = auditLog(options);
+  const records = checkpointSize(readFileSync(join(directory, 'checkpoint'), 'utf8'));
+  const command = [sidecarProgram(), 'audit', 'verify', directory];
+  const startMs = performance.now();
+  await options.children.run(process.execPath, command, TIMEOUT_MS);
+  const seconds = (performance.now() - startMs) / 1000;
+  return { verifyRecordsPerSecond: records / seconds };
+}
+
+/** The second line of a signed checkpoint is the number of records. */
+function checkpointSize(text: string): number {
+  const size = Number(text.split('\n')[1]);
+  if (!Number.isInteger(size) || size < 1) throw new Error(`the log has no checkpoint: ${text}`);
+  return size;
 }
