@@ -62,7 +62,7 @@ class Reader {
   value(depth: number): RegoValue {
     if (depth > DEPTH_MAX) throw new RegoSyntaxError(`at most ${DEPTH_MAX} levels`, this.at);
     this.space();
-    switch (this.#text[this.at]) {
+    switch (this.#text.charAt(this.at)) {
       case '"':
         return this.#string();
       case '[':
@@ -78,8 +78,10 @@ class Reader {
         return this.#word('null', null);
       case 's':
         if (this.#rego) return this.#word('set()', new Set<RegoValue>());
+        throw new RegoSyntaxError('a value', this.at);
+      default:
+        return this.#number();
     }
-    return this.#number();
   }
 
   #word<T>(word: string, value: T): T {
@@ -200,7 +202,8 @@ export function compareRego(a: RegoValue, b: RegoValue): number {
       return compareLists(sortedRego(a as RegoSet), sortedRego(b as RegoSet));
     case 'object':
       return compareObjects(a as RegoObject, b as RegoObject);
-    default: {
+    case 'boolean':
+    case 'number': {
       const [x, y] = [a as number, b as number]; // JavaScript compares booleans, numbers and bigints alike
       return x < y ? -1 : x > y ? 1 : 0;
     }

@@ -1,0 +1,143 @@
+/**
+ * Which policy is in force: one reference that is swapped at once, so a call sees one revision from start to end.
+ * The last good revision stays when a new bundle is refused or its source fails; the one before it is kept too, so
+ * going back needs no gate. Evaluation is synchronous, so an old engine is simply dropped.
+ * Shell: owns the current and the previous revision.
+ */
+import {
+  type ActivationOptions,
+  activate,
+  type BundleContent,
+  type Revision,
+} from './activation.ts';
+import type { BundleError } from './bundle-error.ts';
+
+/** The fields of OPA's bundle status, and what is ours: `active_digest` and `activations`. */
+export interface BundleStatus {
+  readonly name: string;
+  readonly active_revision: string | null;
+  readonly active_digest: string | null;
+  /** RFC 3339. */
+  readonly last_successful_activation: string | null;
+  /** When the source last held what is active; RFC 3339. */
+  readonly last_successful_request: string | null;
+  /** `bundle_error` when the newest bundle was refused or could not be read; then code and path of each problem. */
+  readonly code: string | null;
+  readonly message: string | null;
+  readonly errors: readonly BundleError[];
+  readonly activations: number;
+}
+
+export interface ActivePolicyOptions<T> extends Omit<ActivationOptions<T>, 'set' | 'nowMs'> {
+  readonly name: string;
+  /** Wall clock in milliseconds since 1970. Default: the system's. */
+  readonly nowMs?: () => number;
+  /** A clock in milliseconds that never goes back, for the age. Default: the process's. */
+  readonly monotonicMs?: () => number;
+  /** Called after the swap. */
+  readonly onActivated?: (revision: Revision<T>, previous: Revision<T> | null) => void;
+  /** Called when a bundle was refused or could not be read; the last good revision stays. */
+  readonly onRejected?: (errors: readonly BundleError[], digest: string | null) => void;
+}
+
+export class ActivePolicy<T = unknown> {
+  readonly #options: ActivePolicyOptions<T>;
+  readonly #nowMs: () => number;
+  readonly #monotonicMs: () => number;
+  #current: Revision<T> | null = null;
+  #previous: Revision<T> | null = null;
+  #errors: readonly BundleError[] = [];
+  #offeredDigest: string | null = null;
+  #activations = 0;
+  #confirmed: { readonly wallMs: number; readonly monotonicMs: number } | null = null;
+
+  constructor(options: ActivePolicyOptions<T>) {
+    this.#options = options;
+    this.#nowMs = options.nowMs ?? Date.now;
+    this.#monotonicMs = options.monotonicMs ?? (() => performance.now());
+  }
+
+  /** The revision in force; null until the first bundle has passed the gate. Pin it once per call. */
+  current(): Revision<T> | null {
+    return this.#current;
+  }
+
+  /** The revision that was in force before; null when there was none. */
+  previous(): Revision<T> | null {
+    return this.#previous;
+  }
+
+  /** Milliseconds since the source was last seen to hold what is in force; null when nothing is. */
+  ageMs(): number | null {
+    return this.#confirmed === null ? null : this.#monotonicMs() - this.#confirmed.monotonicMs;
+  }
+
+  /** The source holds this bundle: passes it through the gate unless it is known already. */
+  offer(content: BundleContent): void {
+    const known = content.digest === this.#offeredDigest;
+    this.#offeredDigest = content.digest;
+    if (content.digest === this.#current?.ref.digest) {
+      this.#errors = [];
+      this.confirm();
+      return;
+    }
+    if (known && this.#errors.length > 0) return;
+    const nowMs = this.#nowMs();
+    if (content.digest === this.#previous?.ref.digest) {
+      this.#swap({ ...this.#previous, activatedAtMs: nowMs });
+      return;
+    }
+    const { name, ...options } = this.#options;
+    const activation = activate(content, { ...options, set: name, nowMs });
+    if (activation.ok) this.#swap(activation.revision);
+    else this.#reject(activation.errors, content.digest);
+  }
+
+  /** The source still holds what was offered last. */
+  confirm(): void {
+    if (this.#current === null || this.#offeredDigest !== this.#current.ref.digest) return;
+    this.#confirmed = { wallMs: this.#nowMs(), monotonicMs: this.#monotonicMs() };
+  }
+
+  /** The source could not be read. */
+  fail(errors: readonly BundleError[]): void {
+    this.#offeredDigest = null;
+    this.#reject(errors, null);
+  }
+
+  status(): BundleStatus {
+    const [first] = this.#errors;
+    const current = this.#current;
+    return {
+      name: this.#options.name,
+      active_revision: current?.ref.revision ?? null,
+      active_digest: current?.ref.digest ?? null,
+      last_successful_activation: timestamp(current?.activatedAtMs),
+      last_successful_request: timestamp(this.#confirmed?.wallMs),
+      code: first === undefined ? null : 'bundle_error',
+      message: first?.message ?? null,
+      errors: this.#errors,
+      activations: this.#activations,
+    };
+  }
+
+  #swap(revision: Revision<T>): void {
+    const before = this.#current;
+    const forgotten = this.#previous;
+    this.#previous = before;
+    this.#current = revision; // the swap: calls from here on see the new revision
+    if (forgotten !== null && forgotten.engine !== revision.engine) forgotten.engine.close();
+    this.#errors = [];
+    this.#activations++;
+    this.confirm();
+    this.#options.onActivated?.(revision, before);
+  }
+
+  #reject(errors: readonly BundleError[], digest: string | null): void {
+    this.#errors = errors;
+    this.#options.onRejected?.(errors, digest);
+  }
+}
+
+const timestamp = (ms: number | undefined) =>
+  ms === undefined ? null : new Date(ms).toISOString();
