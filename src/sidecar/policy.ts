@@ -1,0 +1,129 @@
+/**
+ * The policy in force, for the pipeline: bundles from a directory, through the gate, joined with the built-in tool
+ * catalogue, too old after `maxStalenessSeconds`. Activations and rejections are logged, counted and recorded.
+ * Shell: owns the directory source and the active policy.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Journal } from '../audit/journal.ts';
+import type { Revision } from '../bundle/activation.ts';
+import { ActivePolicy, type BundleStatus } from '../bundle/active-policy.ts';
+import type { BundleError } from '../bundle/bundle-error.ts';
+import { DirectorySource } from '../bundle/directory-source.ts';
+import { type Catalogue, mergeCatalogues, parseCatalogue } from '../call/catalogue.ts';
+import type { Config } from '../config/schema.ts';
+import type { PinnedPolicy, PolicyState } from '../proxy/ports.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metric.ts';
+import { StartError } from './start-error.ts';
+
+export interface PolicyHolder {
+  /** What to decide with now. Take it once per call. */
+  readonly state: () => PolicyState;
+  readonly status: () => readonly BundleStatus[];
+  close(): Promise<void>;
+}
+
+export interface PolicyWatchers {
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly journal: Journal;
+}
+
+/** Beside the sources, and beside the one-file build. */
+const BUILT_IN_CATALOGUE = ['../../rego/catalogue/tools.yaml', '../rego/catalogue/tools.yaml'];
+
+/** Resolves after the first look at the directory; a bad first bundle is no error here, it only leaves nothing active. */
+export async function openPolicy(config: Config, watchers: PolicyWatchers): Promise<PolicyHolder> {
+  const [bundle] = config.bundles;
+  if (bundle === undefined) throw new StartError('bundles: found none, expected exactly one');
+  const builtIn = builtInCatalogue();
+  let pinned: PinnedPolicy | null = null;
+  const { fuelMax, policyMemoryBytesMax } = config.limits;
+  const active = new ActivePolicy<Catalogue>({
+    name: bundle.name,
+    validateCatalogue: parseCatalogue,
+    compile: {
+      limits: {
+        memoryBytesMax: policyMemoryBytesMax,
+        ...(fuelMax === undefined ? {} : { fuelBase: fuelMax, fuelPerCharacter: 0 }),
+      },
+    },
+    onActivated: (revision) => {
+      pinned = pin(revision, builtIn);
+      announceActivation(watchers, bundle.name, revision);
+    },
+    onRejected: (errors, digest) => announceRejection(watchers, bundle.name, errors, digest),
+  });
+  const source = new DirectorySource({
+    directory: bundle.directory,
+    pollMs: bundle.pollMs,
+    onContent: (content) => active.offer(content),
+    onUnchanged: () => active.confirm(),
+    onError: (errors) => active.fail(errors),
+  });
+  await source.start();
+  const ageSeconds = () => {
+    const ageMs = active.ageMs();
+    return ageMs === null ? null : ageMs / 1000;
+  };
+  watchers.metrics.watchPolicyAge(bundle.name, ageSeconds);
+  const ageMax = bundle.maxStalenessSeconds ?? Number.POSITIVE_INFINITY;
+  return {
+    state: () => {
+      if (pinned === null) return { ok: false, reason: 'bundle.missing', policy: null };
+      return (ageSeconds() ?? 0) > ageMax
+        ? { ok: false, reason: 'bundle.stale', policy: pinned }
+        : { ok: true, policy: pinned };
+    },
+    status: () => [active.status()],
+    close: () => source.close(),
+  };
+}
+
+function pin(revision: Revision<Catalogue>, builtIn: Catalogue): PinnedPolicy {
+  const { ref, engine, catalogue } = revision;
+  return {
+    ref,
+    engine,
+    catalogue: catalogue === null ? builtIn : mergeCatalogues(builtIn, catalogue),
+  };
+}
+
+function builtInCatalogue(): Catalogue {
+  const found = BUILT_IN_CATALOGUE.map((path) =>
+    fileURLToPath(new URL(path, import.meta.url)),
+  ).find((path) => existsSync(path));
+  if (found === undefined) throw new StartError('the built-in tool catalogue is not installed');
+  return parseCatalogue(readFileSync(found, 'utf8'), 'built-in catalogue');
+}
+
+function announceActivation(
+  { metrics, log, journal }: PolicyWatchers,
+  name: string,
+  { ref, activatedAtMs }: Revision<Catalogue>,
+): void {
+  const { revision, digest } = ref;
+  metrics.bundleActivated({ name, revision, digest, atMs: activatedAtMs });
+  log.event('bundle.activated', { name, revision, digest });
+  // Each decision names its revision itself, so nothing has to wait for this leaf.
+  journal
+    .recordLifecycle({ event: 'bundle_activated', detail: { digest, name, revision } })
+    .catch(() => undefined);
+}
+
+function announceRejection(
+  { metrics, log, journal }: PolicyWatchers,
+  name: string,
+  errors: readonly BundleError[],
+  digest: string | null,
+): void {
+  for (const { code, file, message } of errors) {
+    metrics.bundleRejected(name, code);
+    log.event('bundle.rejected', { name, code, file, error: message });
+  }
+  const codes = [...new Set(errors.map(({ code }) => code))];
+  journal
+    .recordLifecycle({ event: 'bundle_rejected', detail: { codes, digest, name } })
+    .catch(() => undefined);
+}
