@@ -1,0 +1,135 @@
+/**
+ * References rendered from the declarations themselves, so that they cannot disagree with the program: metrics,
+ * reason codes and configuration as Markdown. Pure.
+ */
+import { REASONS, type Reason } from '../decision/reason.ts';
+import { METRICS, type MetricDeclaration } from '../telemetry/metric-catalogue.ts';
+
+const GENERATED = '<!-- Rendered from source by `make docs`. Do not edit. -->';
+
+export function renderMetricReference(): string {
+  const rows = Object.values<MetricDeclaration>(METRICS).map((metric) => [
+    `\`${metric.name}\``,
+    metric.exemplars === true ? `${metric.type}, exemplars` : metric.type,
+    metric.unit,
+    metric.labels.map((label) => `\`${label}\``).join(', ') || '–',
+    metric.help,
+  ]);
+  return page('Metrics', [
+    'Prometheus metrics of `egret sidecar`, served as OpenMetrics text under `/metrics` of the admin listener.',
+    'Label values are bounded: `tool` names a tool of the catalogue (at most 500, the rest is `other`), `reason` is a [reason code](reason-codes.md), everything else is a closed set or a configured name. Exemplars hold the `trace_id` of a sampled call.',
+    table(['metric', 'type', 'unit', 'labels', 'meaning'], rows),
+  ]);
+}
+
+export function renderReasonReference(): string {
+  const rows = Object.entries<Reason>(REASONS).map(([code, reason]) => [
+    `\`${code}\``,
+    String(reason.status),
+    String(reason.rpc),
+    reason.retryable ? 'yes' : 'no',
+    reason.requestable ? 'yes' : 'no',
+    reason.text,
+  ]);
+  return page('Reason codes', [
+    'Why a call was allowed, refused or held. The same code stands in the refusal, the log, the metric label, the audit record and the Rego library.',
+    'Retryable: the same call may succeed later without any change. Requestable: a person could grant it.',
+    table(['code', 'HTTP', 'JSON-RPC', 'retryable', 'requestable', 'text for the agent'], rows),
+  ]);
+}
+
+/** What is read of a JSON Schema node. */
+interface SchemaNode {
+  readonly type?: string | readonly string[];
+  readonly const?: unknown;
+  readonly enum?: readonly unknown[];
+  readonly default?: unknown;
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, SchemaNode>>;
+  readonly required?: readonly string[];
+  readonly items?: SchemaNode;
+  readonly additionalProperties?: SchemaNode | boolean;
+  readonly anyOf?: readonly SchemaNode[];
+  readonly minimum?: number;
+  readonly maximum?: number;
+}
+
+/** How deep a schema is followed; deeper ones do not occur. */
+const DEPTH_MAX = 12;
+
+/**
+ * @param jsonSchema what zod's `toJSONSchema(configSchema, { io: 'input' })` returns. `*` stands for any name in a
+ * map, `[]` for an element of a list.
+ */
+export function renderConfigReference(jsonSchema: object): string {
+  return page('Configuration', [
+    'Every field of the file that `egret sidecar --config` reads (YAML). Unknown fields are errors. `*` stands for any name, `[]` for each element. Relative paths are relative to the file. Secrets never stand in it.',
+    table(
+      ['field', 'type', 'default', 'meaning'],
+      configRows(jsonSchema as SchemaNode, '', true, 0),
+    ),
+  ]);
+}
+
+function configRows(node: SchemaNode, path: string, required: boolean, depth: number): string[][] {
+  if (depth > DEPTH_MAX) return [];
+  const silent = path === '' || (isElement(path) && node.description === undefined);
+  const own = silent ? [] : [configRow(node, path, required)];
+  const below = Object.entries(node.properties ?? {}).flatMap(([name, child]) => {
+    const childPath = path === '' ? name : `${path}.${name}`;
+    return configRows(child, childPath, node.required?.includes(name) ?? false, depth + 1);
+  });
+  const elements =
+    node.items === undefined ? [] : configRows(node.items, `${path}[]`, true, depth + 1);
+  const values = isMap(node.additionalProperties)
+    ? configRows(node.additionalProperties, `${path}.*`, true, depth + 1)
+    : [];
+  return [...own, ...below, ...elements, ...values];
+}
+
+const isMap = (values: SchemaNode['additionalProperties']): values is SchemaNode =>
+  typeof values === 'object' && Object.keys(values).length > 0;
+
+function configRow(node: SchemaNode, path: string, required: boolean): string[] {
+  const simple = node.default !== undefined && !isFilledObject(node.default);
+  const fallback = simple ? `\`${JSON.stringify(node.default)}\`` : '–';
+  return [
+    `\`${path}\``,
+    typeName(node),
+    required && !isElement(path) && node.default === undefined ? 'required' : fallback,
+    node.description ?? '',
+  ];
+}
+
+const isElement = (path: string) => path.endsWith('[]') || path.endsWith('.*');
+
+/** Defaults of sections are the defaults of their fields, which have rows of their own. */
+const isFilledObject = (value: unknown) =>
+  typeof value === 'object' && !Array.isArray(value) && Object.keys(value ?? {}).length > 0;
+
+function typeName(node: SchemaNode): string {
+  if (node.const !== undefined) return `\`${String(node.const)}\``;
+  if (node.enum !== undefined) return node.enum.map((value) => `\`${String(value)}\``).join(', ');
+  if (node.anyOf !== undefined) return node.anyOf.map(typeName).join(' or ');
+  const name = [node.type ?? 'any'].flat().join(' or ');
+  const { minimum, maximum } = node;
+  if (minimum !== undefined && maximum !== undefined) return `${name} ${minimum} to ${maximum}`;
+  if (name === 'object' && isMap(node.additionalProperties)) return 'map';
+  return name === 'array' ? 'list' : name;
+}
+
+function page(title: string, parts: readonly string[]): string {
+  return `${[`# ${title}`, GENERATED, ...parts].join('\n\n')}\n`;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map(cell).join(' | ')} |`;
+  return [line(head), `|${'---|'.repeat(head.length)}`, ...rows.map(line)].join('\n');
+}
+
+/** Text that cannot break out of its cell or start HTML; code spans are literal already. */
+function cell(text: string): string {
+  const oneLine = text.replaceAll('|', '\\|').replaceAll(/[\r\n]+/g, ' ');
+  const parts = oneLine.split('`');
+  return parts.map((part, at) => (at % 2 === 1 ? part : part.replaceAll('<', '&lt;'))).join('`');
+}

@@ -1,0 +1,45 @@
+/**
+ * Writes the generated references, or with `--check` says which of them differ from what the source says.
+ * `node src/docs/write.ts [--check] [DIRECTORY]`, exit code 1 on a difference. Shell: owns the files it writes.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { argv, exit, stderr } from 'node:process';
+import { z } from 'zod';
+import { configSchema } from '../config/schema.ts';
+import {
+  renderConfigReference,
+  renderMetricReference,
+  renderReasonReference,
+} from './reference.ts';
+
+const PAGES: Readonly<Record<string, () => string>> = {
+  'metrics.md': renderMetricReference,
+  'reason-codes.md': renderReasonReference,
+  'configuration.md': () => renderConfigReference(z.toJSONSchema(configSchema, { io: 'input' })),
+};
+
+/** @returns the names of pages that differ from what was there. */
+function differing(directory: string): string[] {
+  return Object.keys(PAGES).filter((name) => before(join(directory, name)) !== PAGES[name]?.());
+}
+
+function before(file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+const [first, second] = argv.slice(2);
+const check = first === '--check';
+const directory = (check ? second : first) ?? 'docs';
+const changed = differing(directory);
+if (check) {
+  for (const name of changed)
+    stderr.write(`${join(directory, name)} is not up to date; run make docs\n`);
+  exit(changed.length === 0 ? 0 : 1);
+}
+for (const name of changed) writeFileSync(join(directory, name), PAGES[name]?.() ?? '');
