@@ -38,11 +38,20 @@ export const parameterArguments = (parameters: Parameters): JsonObject =>
     ]),
   );
 
-export const pointerParts = (pointer: string): string[] =>
-  pointer
+/** Parts of the pointers seen so far. They stand in catalogues, so there are few; bounded all the same. */
+const partsOfPointers = new Map<string, readonly string[]>();
+const POINTERS_MAX = 4_096;
+
+function pointerParts(pointer: string): readonly string[] {
+  const known = partsOfPointers.get(pointer);
+  if (known !== undefined) return known;
+  const parts = pointer
     .slice(1)
     .split('/')
     .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
+  if (partsOfPointers.size < POINTERS_MAX) partsOfPointers.set(pointer, parts);
+  return parts;
+}
 
 /** The value at a pointer, or undefined. Own properties only. */
 export function valueAt(root: JsonObject, pointer: string): Json | undefined {
@@ -53,9 +62,18 @@ export function valueAt(root: JsonObject, pointer: string): Json | undefined {
   return node;
 }
 
-/** A copy without the value at a pointer; an object that becomes empty by that goes too. */
-export function withoutValueAt(root: JsonObject, pointer: string): JsonObject {
-  return removed(root, pointerParts(pointer)) ?? {};
+/** A copy without the values at some pointers; an object that becomes empty by that goes too. */
+export function withoutValuesAt(root: JsonObject, pointers: readonly string[]): JsonObject {
+  const keys = new Set<string>();
+  let rest = root;
+  for (const pointer of pointers) {
+    const parts = pointerParts(pointer);
+    if (parts.length === 1) keys.add(parts[0] as string);
+    else rest = removed(rest, parts) ?? {};
+  }
+  const kept: [string, Json][] = [];
+  for (const key of Object.keys(rest)) if (!keys.has(key)) kept.push([key, rest[key] as Json]);
+  return Object.fromEntries(kept);
 }
 
 function removed(node: JsonObject, parts: readonly string[]): JsonObject | null {

@@ -13,7 +13,19 @@ const CREDENTIAL_VALUE = /^(basic|bearer|digest|dpop|negotiate|token|aws4-hmac-s
 
 /** Names in lower case. */
 export const isCredentialHeader = (name: string, value: string): boolean =>
-  name !== 'idempotency-key' && (CREDENTIAL.test(name) || CREDENTIAL_VALUE.test(value));
+  isCredentialName(name) || CREDENTIAL_VALUE.test(value);
+
+/** Answers of the name rule, for the few names that agents use. Bounded. */
+const answers = new Map<string, boolean>();
+const ANSWERS_MAX = 1_024;
+
+function isCredentialName(name: string): boolean {
+  const known = answers.get(name);
+  if (known !== undefined) return known;
+  const answer = name !== 'idempotency-key' && CREDENTIAL.test(name);
+  if (answers.size < ANSWERS_MAX && name.length <= 64) answers.set(name, answer);
+  return answer;
+}
 
 const CREDENTIAL_PARAMETERS = new Set(
   (

@@ -44,22 +44,68 @@ const HOP_BY_HOP = new Set(
 const OURS = /^(content-length|forwarded|x-forwarded-.*|via|traceparent|tracestate|baggage)$/;
 const NEVER_FORWARDED = /^(proxy-.*|x-egret-.*)$/;
 
+/** What the rules say about one name, as it is spelled on the wire. */
+interface NameRules {
+  readonly name: string;
+  readonly valid: boolean;
+  readonly singleton: boolean;
+  readonly override: boolean;
+  /** Crosses the sidecar unless Connection names it. */
+  readonly crosses: boolean;
+  /** Sent on as it is, not written anew. */
+  readonly sent: boolean;
+}
+
+/** Agents use few names: the rules are worked out once for each. Bounded, then worked out every time. */
+const rulesOfNames = new Map<string, NameRules>();
+const RULES_MAX = 1_024;
+const RULES_NAME_CHARS_MAX = 64;
+
+function rulesOf(given: string): NameRules {
+  const known = rulesOfNames.get(given);
+  if (known !== undefined) return known;
+  const name = given.toLowerCase();
+  const crosses = !HOP_BY_HOP.has(name) && !NEVER_FORWARDED.test(name);
+  const rules: NameRules = {
+    name,
+    valid: NAME.test(given),
+    singleton: SINGLETONS.has(name),
+    override: METHOD_OVERRIDES.has(name),
+    crosses,
+    sent: crosses && !OURS.test(name),
+  };
+  if (rulesOfNames.size < RULES_MAX && given.length <= RULES_NAME_CHARS_MAX) {
+    rulesOfNames.set(given, rules);
+  }
+  return rules;
+}
+
+/** Lists found sound; header lists are never changed, so a second look says the same. */
+const sound = new WeakSet<HeaderList>();
+
 /**
  * Checks a request's header list.
  * @returns a refusal (`call.bad_header`), or null when the list is sound.
  */
 export function checkHeaders(headers: HeaderList): Refused | null {
+  if (sound.has(headers)) return null;
+  const wrong = firstFault(headers);
+  if (wrong === null) sound.add(headers);
+  return wrong;
+}
+
+function firstFault(headers: HeaderList): Refused | null {
   if (headers.length > HEADERS_MAX) return bad(`more than ${HEADERS_MAX} headers`);
   const seen = new Set<string>();
   let characters = 0;
   for (const [given, value] of headers) {
     characters += given.length + value.length;
-    if (!NAME.test(given)) return bad('a name that is not a token, or with an underscore');
-    const name = given.toLowerCase();
+    const { name, valid, singleton, override } = rulesOf(given);
+    if (!valid) return bad('a name that is not a token, or with an underscore');
     if (!VALUE.test(value)) return bad(`${name}: a control or non-ASCII character`);
-    if (METHOD_OVERRIDES.has(name)) return bad(`${name} would replace the method`);
-    if (seen.has(name) && SINGLETONS.has(name)) return bad(`${name} stands twice`);
-    seen.add(name);
+    if (override) return bad(`${name} would replace the method`);
+    if (singleton && seen.has(name)) return bad(`${name} stands twice`);
+    if (singleton) seen.add(name);
     const wrong = badFraming(name, value) ?? badNomination(name, value);
     if (wrong !== null) return bad(wrong);
   }
@@ -98,12 +144,11 @@ export function visibleHeaders(headers: HeaderList): HeaderMap {
   const map: Record<string, string[]> = Object.create(null);
   const dropped = droppedNames(headers);
   for (const [given, value] of headers) {
-    const name = given.toLowerCase();
-    if (stays(name, dropped) && !isCredentialHeader(name, value)) {
-      const values = map[name];
-      if (values === undefined) map[name] = [value];
-      else values.push(value);
-    }
+    const { name, crosses } = rulesOf(given);
+    if (!crosses || dropped?.has(name) || isCredentialHeader(name, value)) continue;
+    const values = map[name];
+    if (values === undefined) map[name] = [value];
+    else values.push(value);
   }
   return map;
 }
@@ -116,23 +161,24 @@ export function forwardHeaders(
   headers: HeaderList,
   options: { readonly drop?: Iterable<string> } = {},
 ): [string, string][] {
-  const dropped = droppedNames(headers);
+  const dropped = droppedNames(headers) ?? new Set<string>();
   for (const name of options.drop ?? []) dropped.add(name.toLowerCase());
-  return headers
-    .filter(([name]) => stays(name.toLowerCase(), dropped) && !OURS.test(name.toLowerCase()))
-    .map(([name, value]) => [name, value]);
+  const kept: [string, string][] = [];
+  for (const [given, value] of headers) {
+    const { name, sent } = rulesOf(given);
+    if (sent && !dropped.has(name)) kept.push([given, value]);
+  }
+  return kept;
 }
 
-/** `host`, trace context and the like are visible to policy although the sidecar writes them anew. */
-const stays = (name: string, dropped: ReadonlySet<string>): boolean =>
-  !HOP_BY_HOP.has(name) && !NEVER_FORWARDED.test(name) && !dropped.has(name);
-
-/** Names that the Connection fields of a list nominate. */
-function droppedNames(headers: HeaderList): Set<string> {
-  const names = new Set<string>();
-  for (const [name, value] of headers) {
-    if (name.length === 10 && name.toLowerCase() === 'connection') {
-      for (const item of listed(value)) names.add(item);
+/** Names that the Connection fields of a list nominate; null when there are none. */
+function droppedNames(headers: HeaderList): Set<string> | null {
+  let names: Set<string> | null = null;
+  for (const [given, value] of headers) {
+    if (given.length !== 10 || given.toLowerCase() !== 'connection') continue;
+    for (const item of listed(value)) {
+      names ??= new Set();
+      names.add(item);
     }
   }
   return names;
@@ -161,7 +207,8 @@ export function responseHeaders(headers: HeaderList): ResponseHeaders {
       return refuse('upstream.bad_response', `${name} stands twice`);
     }
     seen.add(name);
-    if (stays(name, dropped) && name !== 'alt-svc') kept.push([given, value]);
+    const crosses = rulesOf(given).crosses && !dropped?.has(name);
+    if (crosses && name !== 'alt-svc') kept.push([given, value]);
   }
   return { ok: true, headers: kept };
 }

@@ -3,7 +3,7 @@
  * `subject`, `text`, `html` and the attachments. The originals go, so policy reads one form only; every argument that
  * was not mapped stays visible. What cannot be read unambiguously refuses the call (`call.bad_mail`). Pure.
  */
-import { isObject, mergeArguments, valueAt, withoutValueAt } from './argument.ts';
+import { isObject, mergeArguments, valueAt, withoutValuesAt } from './argument.ts';
 import { strictBase64 } from './base64.ts';
 import type { MailFields } from './catalogue.ts';
 import type { MailResult } from './mail.ts';
@@ -29,7 +29,7 @@ export async function rawMailArguments(given: JsonObject, pointer: string): Prom
   const raw = valueAt(given, pointer);
   const bytes = typeof raw === 'string' ? strictBase64(raw) : null;
   if (bytes === null) return bad(`${pointer} is not a base64 message`);
-  return merged(withoutValueAt(given, pointer), await parseMail(bytes));
+  return merged(withoutValuesAt(given, [pointer]), await parseMail(bytes));
 }
 
 /** Reads a body of media type message/rfc822. */
@@ -42,12 +42,8 @@ export async function bodyMailArguments(
 
 /** Reads mail that was given as separate arguments. */
 export function fieldMailArguments(given: JsonObject, fields: MailFields): MailArguments {
-  let rest = given;
-  const value = (pointer: string | undefined): Json => {
-    if (pointer === undefined) return null;
-    rest = withoutValueAt(rest, pointer);
-    return valueAt(given, pointer) ?? null;
-  };
+  const value = (pointer: string | undefined): Json =>
+    pointer === undefined ? null : (valueAt(given, pointer) ?? null);
   const to = addresses(value(fields.to));
   const cc = addresses(value(fields.cc));
   const bcc = addresses(value(fields.bcc));
@@ -70,6 +66,7 @@ export function fieldMailArguments(given: JsonObject, fields: MailFields): MailA
   if ('ok' in attachments) return attachments;
   const sender = from[0] === undefined ? {} : { from: from[0] };
   const mail = { ...sender, to, cc, bcc, subject, text: plainText(text), html: plainText(html) };
+  const rest = withoutValuesAt(given, Object.values(fields) as string[]);
   return merged(rest, { ok: true, mail, attachments });
 }
 

@@ -147,7 +147,8 @@ function splitParts(body: string, delimiter: string, eol: string): string[] | Ba
   let start = -1;
   let closed = false;
   const lines = `${eol}${body}`; // so that every line follows a line end
-  if (eol === '\r\n' && hasBareLine(body, delimiter)) return bad('a boundary after a bare line feed');
+  if (eol === '\r\n' && hasBareLine(body, delimiter))
+    return bad('a boundary after a bare line feed');
   const search = eol + delimiter;
   for (let at = lines.indexOf(search); at !== -1; at = lines.indexOf(search, at + 1)) {
     const lineEnd = lines.indexOf(eol, at + eol.length);

@@ -61,8 +61,12 @@ export async function parseMail(bytes: Uint8Array): Promise<MailResult> {
 }
 
 /** Line ends become LF and trailing ones are cut, so the same text is equal however it travelled. */
-export const plainText = (text: string): string =>
-  text.replace(/\r\n?/g, '\n').replace(/^\n+$|(?<!\n)\n+$/, '');
+export function plainText(text: string): string {
+  const lines = text.includes('\r') ? text.replace(/\r\n?/g, '\n') : text;
+  let end = lines.length;
+  while (end > 0 && lines.charCodeAt(end - 1) === 0x0a) end--;
+  return lines.slice(0, end);
+}
 
 /** Headers that other mail systems take recipients from, and those that resend. */
 const REFUSED =

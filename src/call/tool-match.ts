@@ -86,26 +86,47 @@ function fitted(entry: ToolEntry, hostRank: string, query: HttpQuery): Candidate
   if (types !== undefined && (query.mediaType === null || !types.includes(query.mediaType))) {
     return null;
   }
-  const path = fittedPath(http.path, query.segments);
+  const path = fittedPath(templateOf(entry, http.path), query.segments);
   if (path === null) return null;
   const rank = `${hostRank}${path.rank}${types === undefined ? '0' : '1'}`;
   return { entry, rank, path: path.parameters };
 }
 
-function fittedPath(template: string, segments: readonly string[]) {
-  const parts = template.slice(1).split('/');
+/** One segment of a path template: a decoded literal, or a parameter. */
+type Part = { readonly literal: string } | { readonly parameter: string };
+
+const templates = new WeakMap<ToolEntry, readonly Part[]>();
+
+function templateOf(entry: ToolEntry, path: string): readonly Part[] {
+  const known = templates.get(entry);
+  if (known !== undefined) return known;
+  const parts = path
+    .slice(1)
+    .split('/')
+    .map(
+      (part): Part =>
+        part.startsWith('{')
+          ? { parameter: part.slice(1, -1) }
+          : { literal: decodeURIComponent(part) },
+    );
+  templates.set(entry, parts);
+  return parts;
+}
+
+function fittedPath(parts: readonly Part[], segments: readonly string[]) {
   if (parts.length !== segments.length) return null;
   const parameters: Record<string, string> = {};
   let rank = '';
-  for (const [index, part] of parts.entries()) {
+  for (let index = 0; index < parts.length; index++) {
+    const part = parts[index] as Part;
     const segment = segments[index] as string;
-    if (part.startsWith('{')) {
-      if (segment === '') return null;
-      parameters[part.slice(1, -1)] = segment;
-      rank += '0';
-    } else {
-      if (decodeURIComponent(part) !== segment) return null;
+    if ('literal' in part) {
+      if (part.literal !== segment) return null;
       rank += '1';
+    } else {
+      if (segment === '') return null;
+      parameters[part.parameter] = segment;
+      rank += '0';
     }
   }
   return { parameters, rank };

@@ -11,11 +11,41 @@ import {
 } from '../../src/call/headers.ts';
 
 const REFUSED: [sentence: string, headers: HeaderList][] = [
-  ['two Host headers', [['Host', 'a'], ['host', 'a']]],
-  ['two Content-Types', [['content-type', 'a/b'], ['Content-Type', 'a/b']]],
-  ['two Content-Lengths', [['content-length', '1'], ['content-length', '1']]],
-  ['two Authorizations', [['authorization', 'a'], ['authorization', 'b']]],
-  ['two MCP version headers', [['mcp-protocol-version', 'a'], ['MCP-Protocol-Version', 'a']]],
+  [
+    'two Host headers',
+    [
+      ['Host', 'a'],
+      ['host', 'a'],
+    ],
+  ],
+  [
+    'two Content-Types',
+    [
+      ['content-type', 'a/b'],
+      ['Content-Type', 'a/b'],
+    ],
+  ],
+  [
+    'two Content-Lengths',
+    [
+      ['content-length', '1'],
+      ['content-length', '1'],
+    ],
+  ],
+  [
+    'two Authorizations',
+    [
+      ['authorization', 'a'],
+      ['authorization', 'b'],
+    ],
+  ],
+  [
+    'two MCP version headers',
+    [
+      ['mcp-protocol-version', 'a'],
+      ['MCP-Protocol-Version', 'a'],
+    ],
+  ],
   ['an underscore in a name', [['content_length', '1']]],
   ['__proto__ as a name', [['__proto__', 'x']]],
   ['an empty name', [['', 'x']]],
@@ -33,7 +63,13 @@ const REFUSED: [sentence: string, headers: HeaderList][] = [
   ['Connection naming Content-Type', [['connection', 'content-type']]],
   ['Connection naming traceparent', [['connection', 'traceparent']]],
   ['a broken Connection item', [['connection', 'a b']]],
-  ['two framings', [['content-length', '1'], ['transfer-encoding', 'chunked']]],
+  [
+    'two framings',
+    [
+      ['content-length', '1'],
+      ['transfer-encoding', 'chunked'],
+    ],
+  ],
   ['a compressed transfer encoding', [['transfer-encoding', 'gzip, chunked']]],
   ['a list with an empty transfer encoding', [['transfer-encoding', ',chunked']]],
   ['a leading zero in Content-Length', [['content-length', '01']]],
@@ -102,7 +138,11 @@ test('what is forwarded has no hop-by-hop field and nothing that the sidecar say
 });
 
 test('a field that Connection names is neither seen by policy nor sent', () => {
-  const headers: HeaderList = [['Connection', 'X-Hop'], ['X-Hop', '1'], ['X-Stay', '2']];
+  const headers: HeaderList = [
+    ['Connection', 'X-Hop'],
+    ['X-Hop', '1'],
+    ['X-Stay', '2'],
+  ];
   assert.deepEqual({ ...visibleHeaders(headers) }, { 'x-stay': ['2'] });
   assert.deepEqual(forwardHeaders(headers), [['X-Stay', '2']]);
 });
@@ -130,8 +170,20 @@ test('the way back drops hop-by-hop fields, Alt-Svc and what only the sidecar ma
 });
 
 for (const [sentence, headers] of [
-  ['two Content-Types', [['content-type', 'a/b'], ['content-type', 'text/html']]],
-  ['two Content-Lengths', [['content-length', '1'], ['content-length', '2']]],
+  [
+    'two Content-Types',
+    [
+      ['content-type', 'a/b'],
+      ['content-type', 'text/html'],
+    ],
+  ],
+  [
+    'two Content-Lengths',
+    [
+      ['content-length', '1'],
+      ['content-length', '2'],
+    ],
+  ],
   ['a line feed', [['x', 'a\nb']]],
 ] as [string, HeaderList][]) {
   test(`a response with ${sentence} is not relayed`, () => {
@@ -142,10 +194,21 @@ for (const [sentence, headers] of [
 
 test('no header list makes the rules throw, and a checked list forwards to a checked list', () => {
   const name = fc.oneof(
-    fc.constantFrom('Host', 'connection', '__proto__', 'constructor', 'te', 'X-A', 'content-length'),
+    fc.constantFrom(
+      'Host',
+      'connection',
+      '__proto__',
+      'constructor',
+      'te',
+      'X-A',
+      'content-length',
+    ),
     fc.string({ maxLength: 8 }),
   );
-  const value = fc.oneof(fc.constantFrom('x-a', 'chunked', '1', 'close'), fc.string({ maxLength: 8 }));
+  const value = fc.oneof(
+    fc.constantFrom('x-a', 'chunked', '1', 'close'),
+    fc.string({ maxLength: 8 }),
+  );
   fc.assert(
     fc.property(fc.array(fc.tuple(name, value), { maxLength: 8 }), (headers) => {
       responseHeaders(headers);

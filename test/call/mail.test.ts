@@ -54,7 +54,8 @@ test('a mail of a common mail library is read whole, attachments with their hash
     from: 'Bot <bot@example.com>',
     to: ['"M\u00fcller, Bob" <bob@example.com>', 'accountant@example.com'],
     bcc: 'hidden@example.com',
-    subject: 'Beleg f\u00fcr M\u00e4rz, eine sehr lange Zeile die sicher gefaltet und kodiert werden muss',
+    subject:
+      'Beleg f\u00fcr M\u00e4rz, eine sehr lange Zeile die sicher gefaltet und kodiert werden muss',
     text: 'Hallo W\u00f6rld\nzweite Zeile',
     html: '<p>Hallo</p>',
     attachments: [
@@ -73,9 +74,9 @@ test('a mail of a common mail library is read whole, attachments with their hash
   assert.deepEqual(
     result.attachments.map(({ name, bytes, sha256: hash }) => [name, bytes, hash]),
     [
+      ['logo.png', pdf.length, sha256(pdf)],
       ['Beleg f\u00fcr M\u00e4rz.pdf', pdf.length, sha256(pdf)],
       ['a.txt', 4, sha256('abc\n')],
-      ['logo.png', pdf.length, sha256(pdf)],
     ],
   );
 });
@@ -122,7 +123,12 @@ test('a mail inside a mail is a file, and so is inline text with a name', async 
   const result = await parseMail(
     multipart(
       ['Content-Type: message/rfc822', '', ...inner.split('\r\n')],
-      ['Content-Type: application/pdf; name=x.pdf', 'Content-Transfer-Encoding: base64', '', 'YWJj'],
+      [
+        'Content-Type: application/pdf; name=x.pdf',
+        'Content-Transfer-Encoding: base64',
+        '',
+        'YWJj',
+      ],
     ),
   );
   assert.ok(result.ok, JSON.stringify(result));
@@ -145,7 +151,10 @@ const REFUSED: [sentence: string, mail: Buffer][] = [
   ['a NUL', headed('To: a@example.com', 'Subject: a\0b')],
   ['a bare carriage return', headed('To: a@example.com\rBcc: b@example.com')],
   ['a bare line feed among CRLF headers', headed('To: a@example.com\nBcc: b@example.com')],
-  ['headers that end with a bare blank line', Buffer.from('To: a@example.com\r\nX: y\n\nBcc: b@example.com\r\n\r\nt')],
+  [
+    'headers that end with a bare blank line',
+    Buffer.from('To: a@example.com\r\nX: y\n\nBcc: b@example.com\r\n\r\nt'),
+  ],
   ['a line without colon', headed('To: a@example.com', 'nonsense')],
   ['a space before the colon', headed('To: a@example.com', 'Bcc : b@example.com')],
   ['a first line that is folded', headed(' To: a@example.com')],
@@ -154,7 +163,10 @@ const REFUSED: [sentence: string, mail: Buffer][] = [
   ['two To headers', headed('To: a@example.com', 'To: b@example.com')],
   ['two Bcc headers in other spelling', headed('Bcc: a@example.com', 'BCC: b@example.com')],
   ['two Subjects', headed('To: a@example.com', 'Subject: a', 'Subject: b')],
-  ['two Content-Types', headed('To: a@example.com', 'Content-Type: text/plain', 'Content-Type: text/html')],
+  [
+    'two Content-Types',
+    headed('To: a@example.com', 'Content-Type: text/plain', 'Content-Type: text/html'),
+  ],
   ['Resent-To', headed('To: a@example.com', 'Resent-To: b@example.com')],
   ['Resent-Bcc', headed('To: a@example.com', 'Resent-Bcc: b@example.com')],
   ['Apparently-To', headed('Apparently-To: b@example.com')],
@@ -167,34 +179,134 @@ const REFUSED: [sentence: string, mail: Buffer][] = [
   ['a quoted local part', headed('To: "a@evil.org"@example.com')],
   ['a broken encoded word in Subject', headed('To: a@example.com', 'Subject: =?utf-8?Q?a=zz?=')],
   ['an encoded word glued to text', headed('To: a@example.com', 'Subject: sal=?utf-8?Q?ary?=')],
-  ['an encoded line break in Subject', headed('To: a@example.com', 'Subject: =?utf-8?Q?a=0D=0ABcc:b?=')],
+  [
+    'an encoded line break in Subject',
+    headed('To: a@example.com', 'Subject: =?utf-8?Q?a=0D=0ABcc:b?='),
+  ],
   ['a charset nobody needs', headed('To: a@example.com', 'Subject: =?utf-7?Q?+AGE-?=')],
   ['UTF-7 text', headed('To: a@example.com', 'Content-Type: text/plain; charset=utf-7')],
   ['8-bit text without a charset', crlf('To: a@example.com', '', 'M\xfcller')],
-  ['text that is not in its charset', crlf('To: a@example.com', 'Content-Type: text/plain; charset=utf-8', '', '\xff')],
+  [
+    'text that is not in its charset',
+    crlf('To: a@example.com', 'Content-Type: text/plain; charset=utf-8', '', '\xff'),
+  ],
   ['flowed text', headed('To: a@example.com', 'Content-Type: text/plain; format=flowed')],
-  ['an unknown transfer encoding', headed('To: a@example.com', 'Content-Transfer-Encoding: x-uuencode')],
+  [
+    'an unknown transfer encoding',
+    headed('To: a@example.com', 'Content-Transfer-Encoding: x-uuencode'),
+  ],
   ['broken base64', crlf('To: a@example.com', 'Content-Transfer-Encoding: base64', '', 'YW!j')],
-  ['base64 with padding inside', crlf('To: a@example.com', 'Content-Transfer-Encoding: base64', '', 'YQ==YQ==')],
-  ['broken quoted-printable', crlf('To: a@example.com', 'Content-Transfer-Encoding: quoted-printable', '', 'a=zz')],
-  ['a repeated boundary parameter', headed('To: a@example.com', 'Content-Type: multipart/mixed; boundary=a; boundary=b')],
+  [
+    'base64 with padding inside',
+    crlf('To: a@example.com', 'Content-Transfer-Encoding: base64', '', 'YQ==YQ=='),
+  ],
+  [
+    'broken quoted-printable',
+    crlf('To: a@example.com', 'Content-Transfer-Encoding: quoted-printable', '', 'a=zz'),
+  ],
+  [
+    'a repeated boundary parameter',
+    headed('To: a@example.com', 'Content-Type: multipart/mixed; boundary=a; boundary=b'),
+  ],
   ['a multipart without boundary', headed('To: a@example.com', 'Content-Type: multipart/mixed')],
-  ['an encoded multipart', headed('To: a@example.com', 'Content-Type: multipart/mixed; boundary=b', 'Content-Transfer-Encoding: base64')],
-  ['an unusual multipart', headed('To: a@example.com', 'Content-Type: multipart/digest; boundary=b')],
-  ['a multipart that does not end', crlf('To: a@example.com', 'Content-Type: multipart/mixed; boundary=b', '', '--b', '', 'x')],
-  ['text before the first part', crlf('To: a@example.com', 'Content-Type: multipart/mixed; boundary=b', '', 'secret', '--b', '', 'x', '--b--')],
-  ['text after the last part', crlf('To: a@example.com', 'Content-Type: multipart/mixed; boundary=b', '', '--b', '', 'x', '--b--', 'secret')],
-  ['a part after the end', crlf('To: a@example.com', 'Content-Type: multipart/mixed; boundary=b', '', '--b', '', 'x', '--b--', '--b', '', 'y', '--b--')],
+  [
+    'an encoded multipart',
+    headed(
+      'To: a@example.com',
+      'Content-Type: multipart/mixed; boundary=b',
+      'Content-Transfer-Encoding: base64',
+    ),
+  ],
+  [
+    'an unusual multipart',
+    headed('To: a@example.com', 'Content-Type: multipart/digest; boundary=b'),
+  ],
+  [
+    'a multipart that does not end',
+    crlf('To: a@example.com', 'Content-Type: multipart/mixed; boundary=b', '', '--b', '', 'x'),
+  ],
+  [
+    'text before the first part',
+    crlf(
+      'To: a@example.com',
+      'Content-Type: multipart/mixed; boundary=b',
+      '',
+      'secret',
+      '--b',
+      '',
+      'x',
+      '--b--',
+    ),
+  ],
+  [
+    'text after the last part',
+    crlf(
+      'To: a@example.com',
+      'Content-Type: multipart/mixed; boundary=b',
+      '',
+      '--b',
+      '',
+      'x',
+      '--b--',
+      'secret',
+    ),
+  ],
+  [
+    'a part after the end',
+    crlf(
+      'To: a@example.com',
+      'Content-Type: multipart/mixed; boundary=b',
+      '',
+      '--b',
+      '',
+      'x',
+      '--b--',
+      '--b',
+      '',
+      'y',
+      '--b--',
+    ),
+  ],
   ['a line that resembles the boundary', multipart(['', 'x', '--b1x', 'y'])],
   ['a boundary with trailing blanks', multipart(['', 'x', '--b1 ', '', 'y'])],
   ['a boundary after a bare line feed', multipart(['', 'x\n--b1', '', 'y'])],
-  ['an inner boundary that begins like the outer', multipart(['Content-Type: multipart/mixed; boundary=b12', '', '--b12', '', 'x', '--b12--'])],
+  [
+    'an inner boundary that begins like the outer',
+    multipart(['Content-Type: multipart/mixed; boundary=b12', '', '--b12', '', 'x', '--b12--']),
+  ],
   ['an unknown header in a part', multipart(['To: b@example.com', '', 'x'])],
-  ['a part that lies elsewhere', multipart(['Content-Type: message/external-body; access-type=url', '', 'x'])],
+  [
+    'a part that lies elsewhere',
+    multipart(['Content-Type: message/external-body; access-type=url', '', 'x']),
+  ],
   ['a part in pieces', multipart(['Content-Type: message/partial; id=a; number=1', '', 'x'])],
-  ['two names of one file', multipart(['Content-Type: application/pdf; name=a.pdf', 'Content-Disposition: attachment; filename=b.exe', '', 'x'])],
-  ['a file name in two forms', multipart(['Content-Type: application/pdf', "Content-Disposition: attachment; filename=a.pdf; filename*=utf-8''b.exe", '', 'x'])],
-  ['a file name with a gap', multipart(['Content-Type: application/pdf', 'Content-Disposition: attachment; filename*0=a; filename*2=b', '', 'x'])],
+  [
+    'two names of one file',
+    multipart([
+      'Content-Type: application/pdf; name=a.pdf',
+      'Content-Disposition: attachment; filename=b.exe',
+      '',
+      'x',
+    ]),
+  ],
+  [
+    'a file name in two forms',
+    multipart([
+      'Content-Type: application/pdf',
+      "Content-Disposition: attachment; filename=a.pdf; filename*=utf-8''b.exe",
+      '',
+      'x',
+    ]),
+  ],
+  [
+    'a file name with a gap',
+    multipart([
+      'Content-Type: application/pdf',
+      'Content-Disposition: attachment; filename*0=a; filename*2=b',
+      '',
+      'x',
+    ]),
+  ],
   ['more than 100 parts', multipart(...Array.from({ length: 101 }, () => ['', 'x']))],
   ['a strange MIME version', headed('To: a@example.com', 'MIME-Version: 2.0')],
   ['a message id with text in it', headed('To: a@example.com', 'Message-ID: my secret is 42')],
@@ -209,7 +321,13 @@ test('nesting is bounded', async () => {
   const nested = (depth: number): string[] =>
     depth === 0
       ? ['', 'x']
-      : [`Content-Type: multipart/mixed; boundary=n${depth}.`, '', `--n${depth}.`, ...nested(depth - 1), `--n${depth}.--`];
+      : [
+          `Content-Type: multipart/mixed; boundary=n${depth}.`,
+          '',
+          `--n${depth}.`,
+          ...nested(depth - 1),
+          `--n${depth}.--`,
+        ];
   assert.equal(await outcome(crlf('To: a@example.com', ...nested(8))), 'ok');
   assert.equal(await outcome(crlf('To: a@example.com', ...nested(9))), 'call.bad_mail');
 });
@@ -277,7 +395,19 @@ test('encoded words next to each other lose the blank between them, others keep 
 
 test('base64 has one spelling per byte string in each alphabet', () => {
   assert.deepEqual(strictBase64('-_-_'), Buffer.from('+/+/', 'base64'));
-  for (const broken of ['+_', 'a', 'YQ=', 'Y===', 'YR==', 'YR', 'Y Q', 'YQ==\n', '\u00fc', '=', 'YQ==YQ==']) {
+  for (const broken of [
+    '+_',
+    'a',
+    'YQ=',
+    'Y===',
+    'YR==',
+    'YR',
+    'Y Q',
+    'YQ==\n',
+    '\u00fc',
+    '=',
+    'YQ==YQ==',
+  ]) {
     assert.equal(strictBase64(broken), null, broken);
   }
   fc.assert(
@@ -294,17 +424,37 @@ test('base64 has one spelling per byte string in each alphabet', () => {
 
 test('no bytes make the mail reader throw, and what it reads it reads twice the same', async () => {
   const line = fc.constantFrom(
-    'To: a@example.com', 'Bcc: b@example.com', 'Subject: x', 'Content-Type: multipart/mixed; boundary=b',
-    'Content-Type: text/html', 'Content-Transfer-Encoding: base64', '', '', '--b', '--b--', 'YWJj', ' folded',
-    '=?utf-8?Q?a?=', 'x: y', '\xff', '\0', '"', '<', '(',
+    'To: a@example.com',
+    'Bcc: b@example.com',
+    'Subject: x',
+    'Content-Type: multipart/mixed; boundary=b',
+    'Content-Type: text/html',
+    'Content-Transfer-Encoding: base64',
+    '',
+    '',
+    '--b',
+    '--b--',
+    'YWJj',
+    ' folded',
+    '=?utf-8?Q?a?=',
+    'x: y',
+    '\xff',
+    '\0',
+    '"',
+    '<',
+    '(',
   );
   await fc.assert(
-    fc.asyncProperty(fc.array(line, { maxLength: 16 }), fc.constantFrom('\n', '\r\n', '\r'), async (lines, eol) => {
-      const bytes = Buffer.from(lines.join(eol), 'latin1');
-      const once = await parseMail(bytes);
-      if (!once.ok) assert.equal(once.reason, 'call.bad_mail');
-      assert.deepEqual(await parseMail(bytes), once);
-    }),
+    fc.asyncProperty(
+      fc.array(line, { maxLength: 16 }),
+      fc.constantFrom('\n', '\r\n', '\r'),
+      async (lines, eol) => {
+        const bytes = Buffer.from(lines.join(eol), 'latin1');
+        const once = await parseMail(bytes);
+        if (!once.ok) assert.equal(once.reason, 'call.bad_mail');
+        assert.deepEqual(await parseMail(bytes), once);
+      },
+    ),
     { numRuns: 1500 },
   );
 });
@@ -340,7 +490,14 @@ test('a quadratic mail does not stall the reader', async () => {
     headed('To: a@example.com', `Content-Type: text/plain${blanks}x`),
     headed('To: a@example.com', `Subject: ${'=?'.repeat(30_000)}`),
     headed(`To: ${'"'.repeat(60_000)}`),
-    crlf('To: a@example.com', 'Content-Type: multipart/mixed; boundary=b', '', ' '.repeat(3_000_000), 'x', '--b--'),
+    crlf(
+      'To: a@example.com',
+      'Content-Type: multipart/mixed; boundary=b',
+      '',
+      ' '.repeat(3_000_000),
+      'x',
+      '--b--',
+    ),
   ]) {
     assert.equal(await outcome(mail), 'call.bad_mail');
   }

@@ -65,12 +65,12 @@ for (const [sentence, raw] of REFUSED) {
 test('the query keeps every value of a name', () => {
   const target = parseTarget('/s?a=1&b=x+y&a=%32&c&__proto__=z&');
   assert.ok(target.ok);
-  assert.deepEqual({ ...target.query, ['__proto__']: target.query['__proto__'] }, {
-    a: ['1', '2'],
-    b: ['x y'],
-    c: [''],
-    ['__proto__']: ['z'],
-  });
+  assert.deepEqual(Object.entries(target.query), [
+    ['a', ['1', '2']],
+    ['b', ['x y']],
+    ['c', ['']],
+    ['__proto__', ['z']],
+  ]);
   assert.equal(Object.getPrototypeOf(target.query), null);
   assert.equal(target.normal, '/s?a=1&b=x+y&a=%32&c&__proto__=z&');
 });
