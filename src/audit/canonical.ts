@@ -30,17 +30,18 @@ function objectText(object: JsonObject, depth: number): string {
 /** A JSON string; never longer than six bytes for each UTF-16 unit. */
 export const quoted = (text: string): string => JSON.stringify(text.toWellFormed());
 
-/**
- * An object from the texts of its values. The caller writes the keys in order, and as plain ASCII words; a member
- * that is undefined is left out.
- */
-export function objectOf(members: { readonly [key: string]: string | undefined }): string {
-  let text = '';
-  for (const key in members) {
-    const value = members[key];
-    if (value !== undefined) text += `${text === '' ? '' : ','}"${key}":${value}`;
+/** Does JSON.stringify give the canonical text? True when keys stand in order and no text has a lone surrogate. */
+export function isInOrder(value: unknown): boolean {
+  if (typeof value === 'string') return value.isWellFormed();
+  if (value === null || typeof value !== 'object') return true;
+  if (Array.isArray(value)) return value.every(isInOrder);
+  let previous = '';
+  for (const key in value) {
+    if (key < previous || !key.isWellFormed()) return false;
+    previous = key;
+    if (!isInOrder((value as Record<string, unknown>)[key])) return false;
   }
-  return `{${text}}`;
+  return true;
 }
 
 /**
@@ -48,18 +49,5 @@ export function objectOf(members: { readonly [key: string]: string | undefined }
  * its serialisation settles white space, escapes, numbers and repeated keys; what is left is the order of keys.
  */
 export function isCanonical(text: string, value: unknown): boolean {
-  return text === (hasSortedKeys(value) ? JSON.stringify(value) : canonicalText(value as Json));
-}
-
-function hasSortedKeys(value: unknown): boolean {
-  if (value === null || typeof value !== 'object') return true;
-  if (Array.isArray(value)) return value.every(hasSortedKeys);
-  let previous = '';
-  for (const key in value) {
-    if (key < previous) return false;
-    previous = key;
-    const child = (value as Record<string, unknown>)[key];
-    if (child !== null && typeof child === 'object' && !hasSortedKeys(child)) return false;
-  }
-  return true;
+  return text === (isInOrder(value) ? JSON.stringify(value) : canonicalText(value as Json));
 }

@@ -17,36 +17,58 @@ export interface Opening {
   readonly value: string;
 }
 
-export interface Commitment extends Opening {
+export interface Commitment {
+  readonly pointer: string;
   /** Hex. */
   readonly commit: string;
+  readonly salt: Hash;
+  /** Canonical JSON text of the value. */
+  readonly value: string;
 }
 
 export const RECORD_KEY_BYTES = 32;
 const BLOCK_BYTES = 64;
+const POINTER_BYTES_MAX = 4096;
+/** Before the value: prefix, salt, length. */
+const HEAD_BYTES = 1 + HASH_BYTES + 8;
 const PREFIX = 0x02;
+const TWO_32 = 2 ** 32;
 /** Reused hash inputs; filled and read inside one synchronous call. */
-const inner = Buffer.alloc(BLOCK_BYTES + 4096);
+const inner = Buffer.alloc(BLOCK_BYTES + POINTER_BYTES_MAX);
 const outer = Buffer.alloc(BLOCK_BYTES + HASH_BYTES);
+const valueInput = Buffer.alloc(16 * 1024);
 
 /** Makes commitments under one record key of 32 random bytes. The key must never be used for a second record. */
 export function committer(key: Hash): (pointer: string, value: string) => Commitment {
+  const innerPad = Buffer.alloc(BLOCK_BYTES, 0x36);
+  const outerPad = Buffer.alloc(BLOCK_BYTES, 0x5c);
+  for (let i = 0; i < key.length; i += 1) {
+    innerPad[i] = (key[i] as number) ^ 0x36;
+    outerPad[i] = (key[i] as number) ^ 0x5c;
+  }
   return (pointer, value) => {
-    const salt = hmac(key, pointer);
-    return { pointer, commit: commitTo(salt, value), salt: salt.toString('hex'), value };
+    const salt = hmac(innerPad, outerPad, pointer);
+    return { pointer, commit: commitTo(salt, value), salt, value };
   };
 }
 
-/** SHA-256(0x02 || salt || length of the value in 8 bytes || value). */
+/** SHA-256(0x02 || salt || length of the value in 8 bytes || value), in hex. */
 export function commitTo(salt: Hash, value: string): string {
-  const head = 1 + HASH_BYTES + 8;
-  const bytes = Buffer.allocUnsafe(head + value.length * 3);
-  const length = bytes.write(value, head);
+  const bytesMax = HEAD_BYTES + value.length * 3;
+  const bytes = bytesMax <= valueInput.length ? valueInput : Buffer.allocUnsafe(bytesMax);
+  const length = bytes.write(value, HEAD_BYTES);
   bytes[0] = PREFIX;
   bytes.set(salt, 1);
-  bytes.writeBigUInt64BE(BigInt(length), 1 + HASH_BYTES);
-  return hash('sha256', bytes.subarray(0, head + length), 'hex');
+  bytes.writeUInt32BE(Math.floor(length / TWO_32), 1 + HASH_BYTES);
+  bytes.writeUInt32BE(length % TWO_32, 1 + HASH_BYTES + 4);
+  return hash('sha256', bytes.subarray(0, HEAD_BYTES + length), 'hex');
 }
+
+export const openingOf = ({ pointer, salt, value }: Commitment): Opening => ({
+  pointer,
+  salt: salt.toString('hex'),
+  value,
+});
 
 /** Does this opening belong to this commitment? */
 export function opens(opening: Opening, commit: string): boolean {
@@ -54,15 +76,11 @@ export function opens(opening: Opening, commit: string): boolean {
   return salt.length === HASH_BYTES && commitTo(salt, opening.value) === commit;
 }
 
-/** HMAC-SHA-256 from two one-shot hashes, which costs a tenth of an Hmac object. The key is at most a block long. */
-function hmac(key: Hash, text: string): Hash {
-  inner.fill(0x36, 0, BLOCK_BYTES);
-  outer.fill(0x5c, 0, BLOCK_BYTES);
-  for (let i = 0; i < key.length; i += 1) {
-    inner[i] = (key[i] as number) ^ 0x36;
-    outer[i] = (key[i] as number) ^ 0x5c;
-  }
+/** HMAC-SHA-256 from two one-shot hashes, which costs a tenth of an Hmac object. */
+function hmac(innerPad: Buffer, outerPad: Buffer, text: string): Hash {
+  inner.set(innerPad);
   const length = inner.write(text, BLOCK_BYTES);
+  outer.set(outerPad);
   outer.set(sha256(inner.subarray(0, BLOCK_BYTES + length)), BLOCK_BYTES);
   return sha256(outer);
 }

@@ -7,7 +7,7 @@
 import type { Json, JsonObject } from '../call/tool-call.ts';
 import type { PolicyInput } from '../decision/input.ts';
 import type { Verdict } from '../decision/verdict.ts';
-import { canonicalText } from './canonical.ts';
+import { canonicalText, isInOrder } from './canonical.ts';
 import type { Commitment } from './commitment.ts';
 
 export interface Disclosure {
@@ -46,6 +46,8 @@ export interface Ledger {
   readonly masked: string[];
   /** Pointers whose openings are content, kept only at level `full`. */
   readonly content: Set<string>;
+  /** False when something with keys of its own is in the entry and they are not in canonical order. */
+  inOrder: boolean;
 }
 
 export const newLedger = (commit: Ledger['commit']): Ledger => ({
@@ -54,6 +56,7 @@ export const newLedger = (commit: Ledger['commit']): Ledger => ({
   erased: [],
   masked: [],
   content: new Set(),
+  inOrder: true,
 });
 
 const FIELDS_MAX = 32;
@@ -82,70 +85,75 @@ function bind(ledger: Ledger, pointer: string, value: string, content: boolean):
   if (content) ledger.content.add(pointer);
 }
 
-/** The clear part of the arguments as canonical text; the others are erased one by one. */
-export function clearArguments(args: JsonObject, disclosure: Disclosure, ledger: Ledger): string {
+/** A value whose keys are not ours goes into the entry as it stands. */
+export function foreign<T extends Json>(value: T, ledger: Ledger): T {
+  if (!isInOrder(value)) ledger.inOrder = false;
+  return value;
+}
+
+/** The clear part of the arguments; the others are erased one by one. */
+export function clearArguments(
+  args: JsonObject,
+  disclosure: Disclosure,
+  ledger: Ledger,
+): JsonObject {
   const names = Object.keys(args).sort();
   if (names.length > ARGUMENTS_MAX || names.some((name) => name.length > NAME_CHARS_MAX)) {
     erase(ledger, '/input/arguments', canonicalText(args), true);
-    return '{}';
+    return {};
   }
-  let clear = '';
+  const clear: [string, Json][] = [];
   for (const name of names) {
     const pointer = `/arguments/${escapePointer(name)}`;
-    const text = canonicalText(args[name] as Json);
-    const shown =
-      (disclosure.level === 'full' && RECIPIENTS.has(name)) || disclosure.fields.includes(pointer);
-    if (shown && text.length <= CLEAR_CHARS_MAX) {
-      clear += `${clear === '' ? '' : ','}${canonicalText(name)}:${text}`;
+    const value = args[name] as Json;
+    const text = canonicalText(value);
+    const asked = disclosure.level === 'full' && RECIPIENTS.has(name);
+    if ((asked || disclosure.fields.includes(pointer)) && text.length <= CLEAR_CHARS_MAX) {
+      clear.push([name, value]);
     } else {
       erase(ledger, `/input${pointer}`, text, true);
     }
   }
-  return `{${clear}}`;
+  return clear.length === 0 ? {} : foreign(Object.fromEntries(clear), ledger);
 }
 
-/** One line for each attachment: size, source and age always; name, type and hash when disclosed. */
+/** Size, source and age of each attachment always; name, type and hash when disclosed. */
 export function clearAttachments(
   attachments: PolicyInput['attachments'],
   disclosure: Disclosure,
   ledger: Ledger,
-): string {
-  if (attachments.length === 0) return '[]';
-  const full = disclosure.level === 'full';
-  const shown = attachments.slice(0, ATTACHMENTS_MAX);
-  if (shown.length < attachments.length) {
-    const all = attachments.map((a) => ({ ...a }));
+) {
+  if (attachments.length > ATTACHMENTS_MAX) {
+    const all = attachments.map((attachment) => ({ ...attachment }));
     erase(ledger, '/input/attachments', canonicalText(all), true);
   }
-  const items = shown.map((a, i) => {
-    const at = `/input/attachments/${i}`;
-    const show = (pointer: string, text: string, clear: boolean): { [key: string]: string } => {
-      if (clear && text.length <= NAME_CHARS_MAX * 2) return { [pointer]: text };
-      erase(ledger, `${at}/${pointer}`, canonicalText(text), pointer !== 'sha256');
-      return {};
+  const full = disclosure.level === 'full';
+  return attachments.slice(0, ATTACHMENTS_MAX).map((attachment, i) => {
+    const show = (field: 'media_type' | 'name' | 'sha256', clear: boolean) => {
+      const text = attachment[field];
+      if (clear && text.length <= 2 * NAME_CHARS_MAX) return text.toWellFormed();
+      erase(ledger, `/input/attachments/${i}/${field}`, canonicalText(text), field !== 'sha256');
+      return undefined;
     };
     return {
-      age_minutes: a.age_minutes,
-      bytes: a.bytes,
-      ...show('media_type', a.media_type, full),
-      ...show('name', a.name, full),
-      ...show('sha256', a.sha256, disclosure.attachmentHashes),
-      source: a.source,
+      age_minutes: attachment.age_minutes,
+      bytes: attachment.bytes,
+      media_type: show('media_type', full),
+      name: show('name', full),
+      sha256: show('sha256', disclosure.attachmentHashes),
+      source: attachment.source,
     };
   });
-  return canonicalText(items);
 }
 
-/** `fields` that are not whole arguments, as an array of pointer and value; undefined when there are none. */
-export function clearFields(input: PolicyInput, disclosure: Disclosure): string | undefined {
+/** `fields` that are not whole arguments: their values stand beside the input, which stays as it is. */
+export function disclosedFields(input: PolicyInput, disclosure: Disclosure, ledger: Ledger) {
   const nested = disclosure.fields.filter((pointer) => !/^\/arguments\/[^/]*$/.test(pointer));
-  const found = nested.flatMap((pointer) => {
+  return nested.flatMap((pointer) => {
     const value = resolve(input, pointer);
-    const text = value === undefined ? '' : canonicalText(value);
-    if (text === '' || text.length > CLEAR_CHARS_MAX) return [];
-    return [`{"pointer":${canonicalText(`/input${pointer}`)},"value":${text}}`];
+    if (value === undefined || canonicalText(value).length > CLEAR_CHARS_MAX) return [];
+    return [{ pointer: `/input${pointer}`, value: foreign(value, ledger) }];
   });
-  return found.length === 0 ? undefined : `[${found.join(',')}]`;
 }
 
 /**

@@ -1,28 +1,32 @@
 /**
  * One entry of the audit log: the canonical JSON line (RFC 8785) of a decision, an outcome or an event. The keys of
  * OPA's decision log stand at the top level, everything of ours in the object `egret`; docs/audit.md lists them. The
- * shapes are fixed, so the text is written in key order at once; a property test compares it with `canonicalize`.
- * No line is longer than 60 KiB: what does not fit is replaced by its commitment. Pure.
+ * literals below have their keys in order, so that JSON.stringify gives the canonical text; a property test compares
+ * it with `canonicalize`. No line is longer than 60 KiB: what does not fit is replaced by its commitment. Pure.
  */
-import { canonicalText, objectOf, quoted } from './canonical.ts';
-import { committer, type Opening } from './commitment.ts';
+import type { Json, JsonObject } from '../call/tool-call.ts';
+import { canonicalText } from './canonical.ts';
+import { committer, type Opening, openingOf } from './commitment.ts';
 import {
-  clearFields,
   type Disclosure,
+  disclosedFields,
   disclosureOf,
   erase,
+  foreign,
   type Ledger,
   NOTHING_DISCLOSED,
   newLedger,
 } from './disclosure.ts';
 import {
-  bundlesText,
-  egretFacts,
-  errorText,
-  inputText,
-  metricsText,
-  nullable,
-  resultText,
+  bounded,
+  bundlesOf,
+  errorOf,
+  maskedInput,
+  metricsOf,
+  policyOf,
+  requestOf,
+  resultOf,
+  sourcesOf,
   wholeInput,
 } from './facts.ts';
 import type { Boot, DecisionRecord, LifecycleEvent, OutcomeRecord, Stamp } from './record.ts';
@@ -31,6 +35,7 @@ import type { Hash } from './tree.ts';
 export const ENTRY_VERSION = 1;
 /** Bytes of a line without its line feed. Entry bundles allow 65,535. */
 export const ENTRY_BYTES_MAX = 60 * 1024;
+const PATH = 'egret/decision';
 
 export interface Entry {
   /** Canonical JSON without a line feed. */
@@ -41,7 +46,7 @@ export interface Entry {
   /** Decision id whose call this entry ends; null for all other entries. */
   readonly closes: string | null;
   /** What the side file may keep so that committed values can be shown later. */
-  readonly openings: readonly Opening[];
+  readonly openings: () => readonly Opening[];
 }
 
 /** Everything an entry needs besides its record. */
@@ -64,193 +69,167 @@ export function decisionEntry(record: DecisionRecord, context: EntryContext): En
   ];
   for (const level of levels) {
     const ledger = newLedger(committer(context.key));
-    const line = decisionLine(record, context, level, ledger);
+    const line = render(decisionObject(record, context, level, ledger), ledger);
     if (!fits(line)) continue;
     const opens = record.enforcement.action === 'forward' ? record.decisionId : null;
-    const openings = openingsToKeep(ledger, disclosure);
+    const openings = () => openingsToKeep(ledger, disclosure);
     return { line, kind: 'decision', opens, closes: null, openings };
   }
   throw tooLong('decision');
 }
 
-function decisionLine(
+function decisionObject(
   record: DecisionRecord,
   context: EntryContext,
   level: Level,
   ledger: Ledger,
-): string {
-  const { verdict } = record;
+) {
+  const { verdict, enforcement } = record;
+  const { boot, stamp } = context;
   const input = level.withInput ? record.input : null;
   if (record.input !== null && input === null) {
     erase(ledger, '/input', canonicalText(wholeInput(record.input)), true);
   }
-  const inputs = input === null ? 'null' : inputText(record, input, level.disclosure, ledger);
-  const facts = egretFacts(record, ledger);
-  const result = resultText(verdict, ledger);
-  const disclosed = input === null ? undefined : clearFields(input, level.disclosure);
-  const egret = objectOf({
-    agent: facts.agent,
-    approval: 'null',
-    ...stampStart(context),
-    dest: facts.dest,
-    enforcement: facts.enforcement,
-    inputs: facts.inputs,
-    kind: '"decision"',
-    ...stampMiddle(context),
-    on_behalf_of: facts.onBehalfOf,
-    policy: facts.policy,
-    redaction: redactionText(ledger, level.disclosure.level, disclosed),
-    ref: 'null',
-    req: facts.req,
-    run: facts.run,
-    seq: String(context.stamp.seq),
-    tool: facts.tool,
-    v: String(ENTRY_VERSION),
-  });
-  return objectOf({
-    bundles: bundlesText(verdict),
-    decision_id: quoted(record.decisionId),
-    egret,
-    erased: JSON.stringify(ledger.erased),
-    error: errorText(record),
-    input: inputs,
-    labels: context.boot.labels,
-    masked: JSON.stringify(ledger.masked),
-    metrics: metricsText(verdict),
-    path: '"egret/decision"',
-    requested_by: nullable(record.requestedBy, 128),
+  const masked = input === null ? null : maskedInput(record, input, level.disclosure, ledger);
+  const inputs = input === null ? [] : sourcesOf(input, ledger);
+  const req = requestOf(record, ledger);
+  const result = resultOf(verdict, ledger);
+  const disclosed = input === null ? [] : disclosedFields(input, level.disclosure, ledger);
+  return {
+    bundles: bundlesOf(verdict),
+    decision_id: record.decisionId,
+    egret: {
+      agent: record.input === null ? (record.agent ?? null) : undefined,
+      approval: null,
+      boot_id: boot.bootId,
+      enforcement: {
+        action: enforcement.action,
+        mode: enforcement.mode,
+        reason: enforcement.reason,
+        would_deny: enforcement.would_deny,
+      },
+      inputs,
+      kind: 'decision',
+      log: boot.log,
+      mono_ns: stamp.monoNs,
+      policy: policyOf(verdict),
+      redaction: { commits: commitsOf(ledger), disclosed, level: level.disclosure.level },
+      ref: null,
+      req,
+      seq: stamp.seq,
+      v: ENTRY_VERSION,
+    },
+    erased: ledger.erased,
+    error: errorOf(record),
+    input: masked,
+    labels: boot.labels,
+    masked: ledger.masked,
+    metrics: metricsOf(verdict),
+    path: PATH,
+    requested_by: bounded(record.requestedBy, 128),
     result,
-    span_id: nullable(record.spanId, 16),
-    timestamp: quoted(context.stamp.timestamp),
-    trace_id: nullable(record.traceId, 32),
-  });
+    span_id: bounded(record.spanId, 16),
+    timestamp: stamp.timestamp,
+    trace_id: bounded(record.traceId, 32),
+  };
 }
 
 /** The record of how a forwarded call ended. */
 export function outcomeEntry(record: OutcomeRecord, context: EntryContext): Entry {
   const ledger = newLedger(committer(context.key));
+  const { cost, tokens } = record;
   if (record.sha256 !== null) {
-    erase(ledger, '/egret/outcome/resp_sha256', quoted(record.sha256), false);
+    erase(ledger, '/egret/outcome/resp_sha256', JSON.stringify(record.sha256), false);
   }
-  const outcome = objectOf({
-    content_type: nullable(mediaType(record.contentType), 128),
-    cost: costText(record.cost ?? null),
-    is_error: String(record.isError),
-    reason: nullable(record.reason, 64),
-    resp_bytes: number(record.bytes),
-    result: quoted(record.result),
-    status: number(record.status),
-    tokens: record.tokens
-      ? objectOf({ in: number(record.tokens.in), out: number(record.tokens.out) })
-      : 'null',
-    total_ms: number(record.totalMs),
-    ttfb_ms: number(record.ttfbMs),
-  });
-  const line = entryLine(context, {
-    kind: 'outcome',
-    id: quoted(record.ref),
-    members: { outcome },
-    ref: quoted(record.ref),
-    ledger,
-    spanId: nullable(record.spanId, 16),
-    traceId: nullable(record.traceId, 32),
-  });
-  if (!fits(line)) throw tooLong('outcome');
-  return {
-    line,
-    kind: 'outcome',
-    opens: null,
-    closes: record.ref,
-    openings: ledger.commits,
+  const outcome = {
+    content_type: mediaType(record.contentType),
+    cost: cost
+      ? {
+          amount: cost.amount,
+          currency: bounded(cost.currency, 16),
+          source: bounded(cost.source, 64),
+        }
+      : null,
+    is_error: record.isError,
+    reason: record.reason,
+    resp_bytes: record.bytes,
+    result: record.result,
+    status: record.status,
+    tokens: tokens ? { in: tokens.in, out: tokens.out } : null,
+    total_ms: record.totalMs,
+    ttfb_ms: record.ttfbMs,
   };
+  const { boot, stamp } = context;
+  const entry = {
+    decision_id: record.ref,
+    egret: {
+      boot_id: boot.bootId,
+      kind: 'outcome',
+      log: boot.log,
+      mono_ns: stamp.monoNs,
+      outcome,
+      redaction: { commits: commitsOf(ledger) },
+      ref: record.ref,
+      seq: stamp.seq,
+      v: ENTRY_VERSION,
+    },
+    erased: ledger.erased,
+    labels: boot.labels,
+    path: PATH,
+    span_id: bounded(record.spanId, 16),
+    timestamp: stamp.timestamp,
+    trace_id: bounded(record.traceId, 32),
+  };
+  const line = render(entry, ledger);
+  if (!fits(line)) throw tooLong('outcome');
+  const openings = () => ledger.commits.map(openingOf);
+  return { line, kind: 'outcome', opens: null, closes: record.ref, openings };
 }
 
-/** The record of an event in the life of the sidecar. Longer details are cut to their commitment. */
+/** The record of an event in the life of the sidecar. A detail over 30 KiB is cut to its commitment. */
 export function lifecycleEntry(event: LifecycleEvent, context: EntryContext): Entry {
   const ledger = newLedger(committer(context.key));
-  const detail = canonicalText(event.detail);
-  const kept = Buffer.byteLength(detail) <= ENTRY_BYTES_MAX / 2;
-  if (!kept) erase(ledger, '/egret/lifecycle/detail', detail, false);
-  const lifecycle = objectOf({
-    detail: kept ? detail : 'null',
-    event: quoted(event.event),
-  });
-  const line = entryLine(context, {
-    kind: 'lifecycle',
-    id: 'null',
-    members: { lifecycle },
-    ref: 'null',
-    ledger,
-    spanId: 'null',
-    traceId: 'null',
-  });
+  const { boot, stamp } = context;
+  const text = canonicalText(event.detail);
+  const kept = Buffer.byteLength(text) <= ENTRY_BYTES_MAX / 2;
+  if (!kept) erase(ledger, '/egret/lifecycle/detail', text, false);
+  const entry = {
+    decision_id: null,
+    egret: {
+      boot_id: boot.bootId,
+      kind: 'lifecycle',
+      lifecycle: { detail: kept ? event.detail : null, event: event.event },
+      log: boot.log,
+      mono_ns: stamp.monoNs,
+      redaction: { commits: commitsOf(ledger) },
+      ref: null,
+      seq: stamp.seq,
+      v: ENTRY_VERSION,
+    },
+    erased: ledger.erased,
+    labels: boot.labels,
+    path: PATH,
+    timestamp: stamp.timestamp,
+  };
+  const line = canonicalText(entry as unknown as Json);
   if (!fits(line)) throw tooLong('lifecycle');
-  return { line, kind: 'lifecycle', opens: null, closes: null, openings: ledger.commits };
+  const openings = () => ledger.commits.map(openingOf);
+  return { line, kind: 'lifecycle', opens: null, closes: null, openings };
 }
 
-interface Plain {
-  readonly kind: 'outcome' | 'lifecycle';
-  readonly id: string;
-  /** The one member of its kind; sorts between `log` and `ref`. */
-  readonly members: { readonly lifecycle: string } | { readonly outcome: string };
-  readonly ref: string;
-  readonly ledger: Ledger;
-  readonly spanId: string;
-  readonly traceId: string;
+/** Canonical text of an object whose literal is in order; what came from outside may not be, and the ledger knows. */
+function render(entry: { readonly labels: JsonObject }, ledger: Ledger): string {
+  foreign(entry.labels, ledger);
+  return ledger.inOrder ? JSON.stringify(entry) : canonicalText(entry as unknown as Json);
 }
 
-function entryLine(context: EntryContext, plain: Plain): string {
-  const { members } = plain;
-  const egret = objectOf({
-    ...stampStart(context),
-    kind: quoted(plain.kind),
-    ...('lifecycle' in members ? members : {}),
-    ...stampMiddle(context),
-    ...('outcome' in members ? members : {}),
-    redaction: redactionText(plain.ledger, 'metadata', undefined),
-    ref: plain.ref,
-    seq: String(context.stamp.seq),
-    v: String(ENTRY_VERSION),
-  });
-  return objectOf({
-    decision_id: plain.id,
-    egret,
-    erased: JSON.stringify(plain.ledger.erased),
-    labels: context.boot.labels,
-    masked: '[]',
-    path: '"egret/decision"',
-    span_id: plain.spanId,
-    timestamp: quoted(context.stamp.timestamp),
-    trace_id: plain.traceId,
-  });
-}
-
-const stampStart = ({ boot }: EntryContext) => ({ boot_id: quoted(boot.bootId) });
-const stampMiddle = ({ boot, stamp }: EntryContext) => ({
-  log: quoted(boot.log),
-  mono_ns: String(stamp.monoNs),
-});
-
-function redactionText(ledger: Ledger, level: string, disclosed: string | undefined): string {
-  const commits = ledger.commits.map(
-    ({ pointer, commit }) => `{"commit":"${commit}","pointer":${quoted(pointer)}}`,
-  );
-  return objectOf({ commits: `[${commits.join(',')}]`, disclosed, level: quoted(level) });
-}
+const commitsOf = (ledger: Ledger) =>
+  ledger.commits.map(({ commit, pointer }) => ({ commit, pointer }));
 
 /** Hashes always; what the agent sent only when the policy asked for the full log. */
 function openingsToKeep(ledger: Ledger, disclosure: Disclosure): readonly Opening[] {
-  if (disclosure.level === 'full') return ledger.commits;
-  return ledger.commits.filter(({ pointer }) => !ledger.content.has(pointer));
-}
-
-function costText(cost: OutcomeRecord['cost'] | null): string {
-  if (!cost) return 'null';
-  return objectOf({
-    amount: number(cost.amount),
-    currency: nullable(cost.currency, 16),
-    source: nullable(cost.source, 64),
-  });
+  const full = disclosure.level === 'full';
+  return ledger.commits.filter((c) => full || !ledger.content.has(c.pointer)).map(openingOf);
 }
 
 /** Type and subtype; parameters such as boundaries and names are cut. */
@@ -258,8 +237,6 @@ function mediaType(text: string | null): string | null {
   const type = text?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
   return /^[a-z0-9.+-]{1,63}\/[a-z0-9.+-]{1,63}$/.test(type) ? type : null;
 }
-
-const number = (value: number | null) => JSON.stringify(value);
 
 const fits = (line: string) =>
   line.length * 3 <= ENTRY_BYTES_MAX || Buffer.byteLength(line) <= ENTRY_BYTES_MAX;

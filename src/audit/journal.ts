@@ -93,7 +93,7 @@ export class Journal {
     this.#settings = settings;
     this.#opened = opened;
     this.#clock = this.#readClock();
-    const labels = canonicalText(settings.labels);
+    const labels = JSON.parse(canonicalText(settings.labels));
     this.#stamper = new Stamper({ log: signer.name, bootId: randomUUID(), labels }, settings.clock);
     this.#openings = settings.openingsDirectory
       ? new OpeningsFile(settings.openingsDirectory, settings.disk, (fd) => fs.fstatSync(fd).size)
@@ -248,7 +248,7 @@ export class Journal {
       this.#next += 1;
       this.#entries.push(entry);
       const { openings, opens, closes } = entry;
-      this.#openings?.add({ seq, decisionId: opens ?? closes, openings });
+      this.#openings?.add({ seq, decisionId: opens ?? closes, openings: openings() });
       this.#queue.append(Buffer.from(`${entry.line}\n`), durability, (error) => {
         if (error === null) resolve(seq);
         else reject(new AuditUnavailable(error.message, { cause: error }));

@@ -32,8 +32,7 @@ export class OpeningsFile {
   /** Keeps a line for the next flush. */
   add({ seq, decisionId: decision_id, openings }: OpeningsLine): void {
     if (openings.length === 0) return;
-    const kept = openings.map(({ pointer, salt, value }) => ({ pointer, salt, value }));
-    this.#pending += `${JSON.stringify({ seq, decision_id, openings: kept })}\n`;
+    this.#pending += `${JSON.stringify({ seq, decision_id, openings })}\n`;
   }
 
   /** Hands what was added to the kernel. Throws what the disk throws. @param day `2026-11-22`. */

@@ -127,6 +127,6 @@ export interface Boot {
   readonly log: string;
   /** Random for each start of the sidecar. */
   readonly bootId: string;
-  /** Canonical JSON text of the labels: id, version and what the operator added. */
-  readonly labels: string;
+  /** Id, version and what the operator added; keys in canonical order. */
+  readonly labels: JsonObject;
 }

@@ -82,7 +82,7 @@ type Newest = { ok: true; newest: Checkpoint | null } | { ok: false; detail: str
 
 /** The newest of the checkpoint and its history; each file that is read must be signed. */
 async function newestCheckpoint(directory: string, verifier: VerifierKey): Promise<Newest> {
-  const sizes = (await listIfThere(join(directory, HISTORY)))
+  const sizes = listIfThere(join(directory, HISTORY))
     .filter((name) => /^(0|[1-9][0-9]{0,15})$/.test(name))
     .map(Number);
   const last = sizes.length === 0 ? [] : [join(HISTORY, String(Math.max(...sizes)))];
@@ -291,8 +291,8 @@ async function openCallsBefore(
   return { open: [...open], size: sealed };
 }
 
-async function listIfThere(path: string): Promise<string[]> {
-  return fs.existsSync(path) ? await fs.promises.readdir(path) : [];
+function listIfThere(path: string): string[] {
+  return fs.existsSync(path) ? fs.readdirSync(path) : [];
 }
 
 function structuredCopy(frontier: Frontier): Frontier {

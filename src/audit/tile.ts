@@ -29,19 +29,18 @@ function parentPath(index: number): string {
   return index < 1000 ? here : parentPath(Math.floor(index / 1000)) + here;
 }
 
-/** Every tile and bundle of a tree, widths included, lowest level first. */
-export function* tilesOf(size: number): Generator<TileName> {
-  yield* tilesOfLevel('entries', size);
-  for (let level = 0, count = size; count > 0; level += 1) {
-    yield* tilesOfLevel(level, count);
-    count = Math.floor(count / TILE_WIDTH);
-  }
-}
-
-function* tilesOfLevel(level: TileLevel, count: number): Generator<TileName> {
-  for (let index = 0; index * TILE_WIDTH < count; index += 1) {
-    yield { level, index, width: Math.min(TILE_WIDTH, count - index * TILE_WIDTH) };
-  }
+/** @returns null when the path is not one that `tilePath` makes. */
+export function parseTilePath(path: string): TileName | null {
+  const match =
+    /^tile\/(entries|[0-9]{1,2})\/((?:x[0-9]{3}\/){0,4}[0-9]{3})(?:\.p\/([0-9]{1,3}))?$/.exec(path);
+  const [, level = '', digits = '', width] = match ?? [];
+  const name: TileName = {
+    level: level === 'entries' ? 'entries' : Number(level),
+    index: Number(digits.replaceAll(/[x/]/g, '')),
+    width: width === undefined ? TILE_WIDTH : Number(width),
+  };
+  const fits = name.width >= 1 && (width === undefined || name.width < TILE_WIDTH);
+  return match !== null && fits && tilePath(name) === path ? name : null;
 }
 
 export function encodeTile(hashes: readonly Hash[]): Buffer {

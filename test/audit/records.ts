@@ -1,10 +1,15 @@
 /**
  * Records for the tests of the audit log: a decision about a mail and the outcome of its call. Pure.
  */
+
+import {
+  type DecisionRecord,
+  interruptedCall,
+  type OutcomeRecord,
+} from '../../src/audit/record.ts';
 import type { JsonObject } from '../../src/call/tool-call.ts';
 import type { PolicyInput } from '../../src/decision/input.ts';
 import type { Obligation } from '../../src/decision/verdict.ts';
-import { type DecisionRecord, interruptedCall, type OutcomeRecord } from '../../src/audit/record.ts';
 
 export const SHA256 = 'a'.repeat(64);
 
