@@ -91,7 +91,8 @@ const isMap = (values: SchemaNode['additionalProperties']): values is SchemaNode
   typeof values === 'object' && Object.keys(values).length > 0;
 
 function configRow(node: SchemaNode, path: string, required: boolean): string[] {
-  const simple = node.default !== undefined && !isFilledObject(node.default);
+  // Defaults of sections are the defaults of their fields, which have rows of their own.
+  const simple = node.default !== undefined && node.properties === undefined;
   const fallback = simple ? `\`${JSON.stringify(node.default)}\`` : '–';
   return [
     `\`${path}\``,
@@ -102,10 +103,6 @@ function configRow(node: SchemaNode, path: string, required: boolean): string[] 
 }
 
 const isElement = (path: string) => path.endsWith('[]') || path.endsWith('.*');
-
-/** Defaults of sections are the defaults of their fields, which have rows of their own. */
-const isFilledObject = (value: unknown) =>
-  typeof value === 'object' && !Array.isArray(value) && Object.keys(value ?? {}).length > 0;
 
 function typeName(node: SchemaNode): string {
   if (node.const !== undefined) return `\`${String(node.const)}\``;

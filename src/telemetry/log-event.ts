@@ -125,11 +125,6 @@ export const EVENTS = {
     fields: { listener: 'text', reason: 'text' },
     message: 'a credential was refused',
   },
-  'telemetry.dropped': {
-    level: 'warn',
-    fields: { signal: 'text', count: 'number' },
-    message: 'spans or log lines were lost',
-  },
   'log.suppressed': {
     level: 'warn',
     fields: { suppressed: 'text', count: 'number' },

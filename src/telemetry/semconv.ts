@@ -22,20 +22,14 @@ export const SPANS = {
 export const ATTRIBUTES = {
   httpRequestMethod: 'http.request.method',
   httpResponseStatusCode: 'http.response.status_code',
-  httpRoute: 'http.route',
   /** Without user info, query and fragment: see `urlFull`. */
   urlFull: 'url.full',
   urlScheme: 'url.scheme',
   serverAddress: 'server.address',
   serverPort: 'server.port',
-  networkTransport: 'network.transport',
-  networkPeerAddress: 'network.peer.address',
-  networkProtocolVersion: 'network.protocol.version',
   errorType: 'error.type',
   mcpMethodName: 'mcp.method.name',
   mcpProtocolVersion: 'mcp.protocol.version',
-  jsonrpcRequestId: 'jsonrpc.request.id',
-  rpcResponseStatusCode: 'rpc.response.status_code',
   genAiOperationName: 'gen_ai.operation.name',
   genAiToolName: 'gen_ai.tool.name',
   genAiAgentId: 'gen_ai.agent.id',
@@ -50,7 +44,6 @@ export const ATTRIBUTES = {
   policySet: 'egret.policy.set',
   policyRevision: 'egret.policy.revision',
   policyFuel: 'egret.policy.fuel',
-  auditSequence: 'egret.audit.seq',
 } as const;
 
 export type AttributeName = (typeof ATTRIBUTES)[keyof typeof ATTRIBUTES];

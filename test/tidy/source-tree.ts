@@ -109,8 +109,12 @@ export function functionsOf({ lines }: SourceFile): FunctionSpan[] {
     const found = OPENERS.map((opener) => opener.exec(line)).find((match) => match !== null);
     const [, indent = '', name = ''] = found ?? [];
     if (found === undefined || KEYWORDS.has(name) || /;$|\}[;,)]*$/.test(line)) return [];
-    const more = lines.slice(at + 1).findIndex((other) => endsAt(other, indent.length));
-    return more === -1 ? [] : [{ name, line: at + 1, lines: more + 2 }];
+    const rest = lines.slice(at + 1);
+    const more = rest.findIndex((other) => endsAt(other, indent.length));
+    if (more === -1) return [];
+    const closes = /^\s*[)}\]]/.test(rest[more] ?? '');
+    const body = rest.slice(0, closes ? more + 1 : more);
+    return [{ name, line: at + 1, lines: 2 + body.findLastIndex((other) => other !== '') }];
   });
 }
 

@@ -1,6 +1,6 @@
 /**
  * Writes the generated references, or with `--check` says which of them differ from what the source says.
- * `node src/docs/write.ts [--check] [DIRECTORY]`, exit code 1 on a difference. Shell: owns the files it writes.
+ * `node src/docs/main.ts [--check] [DIRECTORY]`, exit code 1 on a difference. Shell: owns the files it writes.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
