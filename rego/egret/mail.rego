@@ -76,7 +76,7 @@ everything := words.squeezed(concat("\n", array.concat(
 		not name in address_fields
 		some text in texts_in(name, value)
 	],
-	[attachment.name | some attachment in attachments],
+	[attachment.name | some attachment in attachments; is_string(attachment.name)],
 )))
 
 texts_in(name, text) := [text] if {
@@ -116,7 +116,7 @@ listed(value) := [value] if {
 address_fields := ["to", "cc", "bcc"]
 
 # Arguments that may hold an `@` without anybody receiving anything.
-ordinary_fields := ["to", "cc", "bcc", "from", "subject", "text", "html", "userId", "attachments"]
+ordinary_fields := ["to", "cc", "bcc", "from", "subject", "text", "html", "userId"]
 
 holds_address(value) if {
 	is_string(value)

@@ -61,12 +61,16 @@ marks := [
 
 # HTML as it stands and without its tags, so that `seed<b></b> phrase` reads as it shows. A tag may hold a `>` of its
 # own, and so may text: one reading ends each tag at its first `>`, the other at the last one before the next tag.
-readings_of_html(html) := [html] if not contains(html, "<")
+readings_of_html(html) := [html] if not has_markup(html)
 
 readings_of_html(html) := [html, untagged(parts, "first"), untagged(parts, "last")] if {
-	contains(html, "<")
+	has_markup(html)
 	parts := split(strings.replace_n(references, html), "<")
 }
+
+has_markup(html) if contains(html, "<")
+
+has_markup(html) if contains(html, "&")
 
 untagged(parts, end) := concat("", array.concat(
 	[parts[0]],

@@ -134,7 +134,7 @@ misses(requirements) := [name |
 	some [name, wanted] in lines(requirements)
 	not meets(name, wanted)
 ] if {
-	is_object(requirements)
+	shape.is_map(requirements)
 } else := [] if {
 	requirements in [absent, "always"]
 } else := ["malformed"]
@@ -254,7 +254,7 @@ holds("at_least", wanted, value) if {
 
 # The names of the triggers that fire: all that are not certainly quiet.
 fired(triggers) := [name | some name, wanted in triggers; not quiet(name, wanted)] if {
-	is_object(triggers)
+	shape.is_map(triggers)
 } else := [] if {
 	triggers == absent
 } else := ["always"]
@@ -271,9 +271,15 @@ quiet("to_domain_includes", names) if {
 	every name in names { not mail.domains[lower(name)] }
 }
 
-quiet("to_not_in_allowlist", addresses) if meets("to_in_allowlist", addresses)
+quiet("to_not_in_allowlist", addresses) if {
+	readable
+	meets("to_in_allowlist", addresses)
+}
 
-quiet("to_domain_not_in", names) if meets("to_domain_in", names)
+quiet("to_domain_not_in", names) if {
+	readable
+	meets("to_domain_in", names)
+}
 
 quiet("subject_contains", list) if {
 	shape.are_texts(list)
@@ -322,7 +328,7 @@ touches("matches", wanted, value) if {
 
 touches("over", wanted, value) if not within(value, wanted)
 
-touches("under", wanted, value) if not number(value) >= wanted
+touches("under", wanted, value) if not holds("at_least", wanted, value)
 
 within(value, limit) if number(value) <= limit
 

@@ -249,11 +249,10 @@ in_order(policy) if {
 	log_in_order(policy)
 }
 
-log_in_order(policy) if not policy.log
-
 log_in_order(policy) if {
-	is_map(policy.log)
-	every key, value in policy.log { well_formed(log_lines, key, value) }
+	log := object.get(policy, "log", {"level": "full"})
+	is_map(log)
+	every key, value in log { well_formed(log_lines, key, value) }
 }
 
 policy_keys := ["id", "title", "description", "when", "allow_if", "deny_if", "require_approval_if", "log"]

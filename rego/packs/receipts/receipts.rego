@@ -14,41 +14,48 @@ reads_inbox if input.tool.name in ["gmail.messages.list", "gmail.messages.get", 
 allow contains "receipts go to the accountant" if {
 	sends_mail
 	input.arguments_state == "parsed"
-	mail.only_to(config.recipients)
+	to_accountant
 	attachments_fit
 }
 
+to_accountant if mail.only_to(config.recipients)
+
 attachments_fit if {
-	mail.attachment_bytes <= config.attachment_bytes_max
+	small_enough
 	every attachment in mail.attachments { fresh_upload(attachment) }
 }
 
+small_enough if mail.attachment_bytes <= config.attachment_bytes_max
+
 fresh_upload(attachment) if {
-	attachment.source == "explicit_user_upload"
+	uploaded(attachment)
+	is_number(attachment.age_minutes) # null sorts before every number
 	attachment.age_minutes <= config.attachment_minutes_max
 }
 
+uploaded(attachment) if attachment.source == "explicit_user_upload"
+
 deny contains {"code": "mail.recipient_not_allowed", "message": "a recipient in To, Cc or Bcc is not on the list, or there is none"} if {
 	sends_mail
-	not mail.only_to(config.recipients)
+	not to_accountant
 }
 
 deny contains {"code": "mail.attachment_unknown", "message": "an attachment was not provided by the user"} if {
 	sends_mail
 	some attachment in mail.attachments
-	not attachment.source == "explicit_user_upload"
+	not uploaded(attachment)
 }
 
 deny contains {"code": "mail.attachment_stale", "message": "an attachment was provided too long ago"} if {
 	sends_mail
 	some attachment in mail.attachments
-	attachment.source == "explicit_user_upload"
+	uploaded(attachment)
 	not fresh_upload(attachment)
 }
 
 deny contains {"code": "mail.attachment_too_large", "message": "the attachments are too large together"} if {
 	sends_mail
-	not mail.attachment_bytes <= config.attachment_bytes_max
+	not small_enough
 }
 
 deny contains {"code": "mail.secret", "message": "the text contains words that must not be sent"} if {
