@@ -1,6 +1,7 @@
 /**
- * Arguments of a call as one object, from several places on the wire. A key given different values in two places is a
- * clash and refuses the call: which one the tool takes is unknown. JSON pointers are RFC 6901 over objects. Pure.
+ * Arguments of a call as one object, from several places on the wire. A key given different values
+ * in two places is a clash and refuses the call: which one the tool takes is unknown. JSON pointers
+ * are RFC 6901 over objects. Pure.
  */
 import type { Refused } from './refused.ts';
 import { refuse } from './refused.ts';
@@ -38,7 +39,10 @@ export const parameterArguments = (parameters: Parameters): JsonObject =>
     ]),
   );
 
-/** Parts of the pointers seen so far. They stand in catalogues, so there are few; bounded all the same. */
+/**
+ * Parts of the pointers seen so far. They stand in catalogues, so there are few; bounded all the
+ * same.
+ */
 const partsOfPointers = new Map<string, readonly string[]>();
 const POINTERS_MAX = 4_096;
 

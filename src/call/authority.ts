@@ -1,7 +1,8 @@
 /**
- * Host and port as text, from a CONNECT line, a Host header or an absolute URL: one spelling per destination, or a
- * refusal. Resolvers and URL parsers read `0x7f.1`, `2130706433`, full-width digits or `127.1` as addresses; here only
- * the canonical dotted quad is one. Names are ASCII letters, digits and hyphens; nothing is repaired. Pure.
+ * Host and port as text, from a CONNECT line, a Host header or an absolute URL: one spelling per
+ * destination, or a refusal. Resolvers and URL parsers read `0x7f.1`, `2130706433`, full-width
+ * digits or `127.1` as addresses; here only the canonical dotted quad is one. Names are ASCII
+ * letters, digits and hyphens; nothing is repaired. Pure.
  */
 import type { Refused } from './refused.ts';
 import { refuse } from './refused.ts';
@@ -9,7 +10,10 @@ import { refuse } from './refused.ts';
 export interface Authority {
   readonly ok: true;
   readonly kind: 'name' | 'ipv4' | 'ipv6';
-  /** Lower case, without a trailing dot; an IPv6 address without brackets in the form of RFC 5952, all hexadecimal. */
+  /**
+   * Lower case, without a trailing dot; an IPv6 address without brackets in the form of RFC 5952,
+   * all hexadecimal.
+   */
   readonly host: string;
   readonly port: number;
 }
@@ -106,7 +110,10 @@ function groupsOf(text: string, mayEndInQuad: boolean): number[] | null {
   return groups;
 }
 
-/** RFC 5952: lower case, no leading zeros, the first longest run of at least two zero groups as `::`. */
+/**
+ * RFC 5952: lower case, no leading zeros, the first longest run of at least two zero groups as
+ * `::`.
+ */
 function renderIpv6(groups: readonly number[]): string {
   let best = { start: -1, length: 1 };
   for (let start = 0; start < 8; start++) {

@@ -1,6 +1,7 @@
 /**
- * Strict base64 (RFC 4648): the standard or the URL alphabet, not a mix of both; padding right or absent; no other
- * character; unused bits zero. So one text names one byte string, in every decoder. Pure.
+ * Strict base64 (RFC 4648): the standard or the URL alphabet, not a mix of both; padding right or
+ * absent; no other character; unused bits zero. So one text names one byte string, in every
+ * decoder. Pure.
  */
 
 const NOT_STANDARD = /[^A-Za-z0-9+/]/;

@@ -1,6 +1,7 @@
 /**
- * The body of a request, read as its Content-Type says and never by guessing. What cannot be read is `opaque` and
- * policy is told so; what could be read in two ways (compression, foreign charsets, broken syntax) is refused. Pure.
+ * The body of a request, read as its Content-Type says and never by guessing. What cannot be read
+ * is `opaque` and policy is told so; what could be read in two ways (compression, foreign charsets,
+ * broken syntax) is refused. Pure.
  */
 import type { ContentType } from './content-type.ts';
 import { isUtf8, parseContentType } from './content-type.ts';
@@ -20,7 +21,8 @@ export type Body = { readonly ok: true; readonly mediaType: string | null } & (
 
 /**
  * Reads a body under checked headers.
- * @returns `call.bad_header`, `call.unsupported_encoding`, `call.malformed` or a reason of parseStrictJson when not ok.
+ * @returns `call.bad_header`, `call.unsupported_encoding`, `call.malformed` or a reason of
+ * parseStrictJson when not ok.
  */
 export function readBody(
   headers: HeaderList,
@@ -44,7 +46,8 @@ export function readBody(
 
 /**
  * Reads the body of an MCP POST: JSON under `application/json`, nothing else.
- * @returns as readBody; `call.unsupported_encoding` for another type, `call.too_large`, `call.malformed` without body.
+ * @returns as readBody; `call.unsupported_encoding` for another type, `call.too_large`,
+ * `call.malformed` without body.
  */
 export function readMcpBody(
   headers: HeaderList,

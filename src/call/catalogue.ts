@@ -1,7 +1,8 @@
 /**
- * The tool catalogue (`tools.yaml`): which wire traffic is which tool, what it does and where its arguments stand, so
- * that policy speaks of `gmail.send` and not of URLs. Written by policy authors and shipped in the bundle; a mistake in
- * it is one clear error with file, line, path, what was found and what was expected. Pure.
+ * The tool catalogue (`tools.yaml`): which wire traffic is which tool, what it does and where its
+ * arguments stand, so that policy speaks of `gmail.send` and not of URLs. Written by policy authors
+ * and shipped in the bundle; a mistake in it is one clear error with file, line, path, what was
+ * found and what was expected. Pure.
  */
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';

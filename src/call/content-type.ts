@@ -1,6 +1,7 @@
 /**
- * Media type and parameters, for Content-Type and Content-Disposition in HTTP and mail (RFC 9110, RFC 2045). A value
- * has one reading or none: no comments, no repeated parameter, nothing after a closing quote. Pure.
+ * Media type and parameters, for Content-Type and Content-Disposition in HTTP and mail (RFC 9110,
+ * RFC 2045). A value has one reading or none: no comments, no repeated parameter, nothing after a
+ * closing quote. Pure.
  */
 
 export interface ContentType {

@@ -1,7 +1,8 @@
 /**
- * Which headers and parameters carry credentials, by name. Policy, logs and audit never see their values. Headers that
- * may hold one are left out; parameters are kept with their value masked, so policy still sees that one was sent. The
- * header rule is wide; the parameter rule is narrow, since a hidden parameter is one policy cannot judge. Pure.
+ * Which headers and parameters carry credentials, by name. Policy, logs and audit never see their
+ * values. Headers that may hold one are left out; parameters are kept with their value masked, so
+ * policy still sees that one was sent. The header rule is wide; the parameter rule is narrow, since
+ * a hidden parameter is one policy cannot judge. Pure.
  */
 import type { Parameters } from './urlencoded.ts';
 

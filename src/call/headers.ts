@@ -1,7 +1,8 @@
 /**
- * Header lists at the border: checks what the agent sent, gives policy the part without credentials, and makes the
- * lists that travel on. Anything two parsers could fold, split or drop differently is refused (`call.bad_header`);
- * hop-by-hop fields (RFC 9110 section 7.6.1) never cross, and nobody but the sidecar speaks for the sidecar. Pure.
+ * Header lists at the border: checks what the agent sent, gives policy the part without
+ * credentials, and makes the lists that travel on. Anything two parsers could fold, split or drop
+ * differently is refused (`call.bad_header`); hop-by-hop fields (RFC 9110 section 7.6.1) never
+ * cross, and nobody but the sidecar speaks for the sidecar. Pure.
  */
 import { isCredentialHeader } from './credential-name.ts';
 import type { Refused } from './refused.ts';
@@ -56,7 +57,10 @@ interface NameRules {
   readonly sent: boolean;
 }
 
-/** Agents use few names: the rules are worked out once for each. Bounded, then worked out every time. */
+/**
+ * Agents use few names: the rules are worked out once for each. Bounded, then worked out every
+ * time.
+ */
 const rulesOfNames = new Map<string, NameRules>();
 const RULES_MAX = 1_024;
 const RULES_NAME_CHARS_MAX = 64;
@@ -154,8 +158,9 @@ export function visibleHeaders(headers: HeaderList): HeaderMap {
 }
 
 /**
- * The list that is sent to the tool, from a checked list: without hop-by-hop fields, fields that Connection names,
- * framing, Proxy-*, x-egret-*, Forwarded, Via and trace context. Host stays unless dropped.
+ * The list that is sent to the tool, from a checked list: without hop-by-hop fields, fields that
+ * Connection names, framing, Proxy-*, x-egret-*, Forwarded, Via and trace context. Host stays
+ * unless dropped.
  */
 export function forwardHeaders(
   headers: HeaderList,
@@ -189,8 +194,8 @@ export type ResponseHeaders = { readonly ok: true; readonly headers: [string, st
 const RESPONSE_SINGLETONS = new Set(['content-length', 'content-type', 'location']);
 
 /**
- * The list that travels back to the agent: without hop-by-hop fields, Alt-Svc (which would lead around the sidecar),
- * Proxy-* and x-egret-*. Values may hold bytes over 0x7f as Latin-1.
+ * The list that travels back to the agent: without hop-by-hop fields, Alt-Svc (which would lead
+ * around the sidecar), Proxy-* and x-egret-*. Values may hold bytes over 0x7f as Latin-1.
  * @returns `upstream.bad_response` for malformed or contradictory fields.
  */
 export function responseHeaders(headers: HeaderList): ResponseHeaders {

@@ -1,7 +1,8 @@
 /**
- * Addresses of a mail header (RFC 5322 section 3.4) or of a structured mail tool, as plain lower-case `local@domain`.
- * Only forms that every parser reads alike: no groups, comments, quoted local parts, source routes, literals or
- * folded tricks, and no display name that looks like a second address. Also RFC 2047 encoded words. Pure.
+ * Addresses of a mail header (RFC 5322 section 3.4) or of a structured mail tool, as plain
+ * lower-case `local@domain`. Only forms that every parser reads alike: no groups, comments, quoted
+ * local parts, source routes, literals or folded tricks, and no display name that looks like a
+ * second address. Also RFC 2047 encoded words. Pure.
  */
 
 export const ADDRESSES_MAX = 500;
@@ -76,7 +77,8 @@ function isHarmlessName(name: string, address: string): boolean {
 
 /**
  * Decodes the RFC 2047 encoded words of a text; the rest stays as it is.
- * @returns null when something looks like an encoded word and is none, or decodes to a control character.
+ * @returns null when something looks like an encoded word and is none, or decodes to a control
+ * character.
  */
 export function decodeWords(text: string): string | null {
   if (!text.includes('=?')) return text;
@@ -119,7 +121,10 @@ function quotedWord(text: string): Buffer | null {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** UTF-8, US-ASCII or the printable part of ISO-8859-1; null for other charsets and for bytes that do not fit. */
+/**
+ * UTF-8, US-ASCII or the printable part of ISO-8859-1; null for other charsets and for bytes that
+ * do not fit.
+ */
 export function decodeCharset(bytes: Uint8Array, charset: string): string | null {
   const name = charset.toLowerCase();
   const latin1 = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');

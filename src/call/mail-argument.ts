@@ -1,7 +1,8 @@
 /**
- * Turns what a mail tool was given, a raw message or separate fields, into the same arguments: `to`, `cc`, `bcc`,
- * `subject`, `text`, `html` and the attachments. The originals go, so policy reads one form only; every argument that
- * was not mapped stays visible. What cannot be read unambiguously refuses the call (`call.bad_mail`). Pure.
+ * Turns what a mail tool was given, a raw message or separate fields, into the same arguments:
+ * `to`, `cc`, `bcc`, `subject`, `text`, `html` and the attachments. The originals go, so policy
+ * reads one form only; every argument that was not mapped stays visible. What cannot be read
+ * unambiguously refuses the call (`call.bad_mail`). Pure.
  */
 import { isObject, mergeArguments, valueAt, withoutValuesAt } from './argument.ts';
 import { strictBase64 } from './base64.ts';
@@ -103,7 +104,10 @@ function readAttachments(value: Json): readonly Attachment[] | Refused {
   return attachments;
 }
 
-/** Names of the same thing; an item has at most one of each and nothing else that could change its meaning. */
+/**
+ * Names of the same thing; an item has at most one of each and nothing else that could change its
+ * meaning.
+ */
 const ATTACHMENT_KEYS = {
   content: ['content', 'data'],
   name: ['filename', 'name'],

@@ -1,6 +1,7 @@
 /**
- * One parameter of a MIME header in any of its forms: plain, RFC 2231 extended (`name*=utf-8''…`) or in numbered
- * pieces (`name*0*=…; name*1=…`). Two forms at once, gaps and charsets other than UTF-8 are refused. Pure.
+ * One parameter of a MIME header in any of its forms: plain, RFC 2231 extended (`name*=utf-8''…`)
+ * or in numbered pieces (`name*0*=…; name*1=…`). Two forms at once, gaps and charsets other than
+ * UTF-8 are refused. Pure.
  */
 
 /** @returns undefined when absent, null when malformed or given in two forms. */

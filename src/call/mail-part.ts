@@ -35,7 +35,10 @@ export interface BadMail {
 
 const bad = (detail: string): BadMail => ({ ok: false, detail });
 
-/** Reads a whole mail. Headers and boundaries end in CRLF or LF, as the first line; text may mix both. */
+/**
+ * Reads a whole mail. Headers and boundaries end in CRLF or LF, as the first line; text may mix
+ * both.
+ */
 export function parseMailTree(bytes: Uint8Array): MailTree | BadMail {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
   if (text.includes('\0')) return bad('a NUL byte');
@@ -138,7 +141,10 @@ function readMultipart(
   return null;
 }
 
-/** What some mailers write before the first part. Anything else there would be text that nobody shows. */
+/**
+ * What some mailers write before the first part. Anything else there would be text that nobody
+ * shows.
+ */
 const NOTES = new Set(['', 'This is a multi-part message in MIME format.']);
 
 /** The texts between exact boundary lines. A line that only begins like a boundary is refused. */

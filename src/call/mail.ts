@@ -1,7 +1,8 @@
 /**
- * A mail as policy sees it: who receives it, who sends it, all its text and every file with its hash. Two readers must
- * agree: the strict one of Egret and postal-mime, a lenient one as mail systems have; where they differ the mail can
- * be read in more than one way and is refused (`call.bad_mail`). Trusts nothing in the mail. Pure.
+ * A mail as policy sees it: who receives it, who sends it, all its text and every file with its
+ * hash. Two readers must agree: the strict one of Egret and postal-mime, a lenient one as mail
+ * systems have; where they differ the mail can be read in more than one way and is refused
+ * (`call.bad_mail`). Trusts nothing in the mail. Pure.
  */
 import { createHash } from 'node:crypto';
 import type { Address, Email } from 'postal-mime';
@@ -60,7 +61,9 @@ export async function parseMail(bytes: Uint8Array): Promise<MailResult> {
   return { ok: true, mail, attachments };
 }
 
-/** Line ends become LF and trailing ones are cut, so the same text is equal however it travelled. */
+/**
+ * Line ends become LF and trailing ones are cut, so the same text is equal however it travelled.
+ */
 export function plainText(text: string): string {
   const lines = text.includes('\r') ? text.replace(/\r\n?/g, '\n') : text;
   let end = lines.length;
@@ -166,15 +169,21 @@ const plain = (address: Address): string => address.address?.toLowerCase() ?? 'g
 const sha256 = (content: ArrayBuffer | Uint8Array): string =>
   createHash('sha256').update(new Uint8Array(content)).digest('hex');
 
-/** Texts are compared where the second reader does not convert one kind into the other. */
+/**
+ * Every text was seen by the second reader, and it saw no other where it does not convert kinds.
+ */
 function sameTexts(leaves: readonly Leaf[], other: Email): boolean {
-  const kinds = new Set(leaves.map((leaf) => leaf.kind));
-  const seen = (other.text ?? '') !== '' || (other.html ?? '') !== '';
-  const ours = joined(leaves, 'text') !== '' || joined(leaves, 'html') !== '';
-  if (seen !== ours) return !ours;
-  if (kinds.has('text') && kinds.has('html')) return true;
-  const theirs = kinds.has('html') ? other.html : other.text;
-  const mine = joined(leaves, kinds.has('html') ? 'html' : 'text');
-  const squeezed = (text: string) => text.replace(/\s+/g, ' ').trim();
-  return squeezed(mine) === squeezed(theirs ?? '');
+  const theirs = { text: squeezed(other.text), html: squeezed(other.html) };
+  const kinds = new Set<string>();
+  for (const leaf of leaves) {
+    if (leaf.kind === 'attachment') continue;
+    kinds.add(leaf.kind);
+    if (!theirs[leaf.kind].includes(squeezed(leaf.text))) return false;
+  }
+  if (kinds.size === 2) return true;
+  const none = kinds.has('html') ? theirs.text : theirs.html;
+  const kind = kinds.has('html') ? 'html' : 'text';
+  return none === '' && theirs[kind] === squeezed(joined(leaves, kind));
 }
+
+const squeezed = (text = ''): string => text.replace(/\s+/g, ' ').trim();

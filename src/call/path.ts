@@ -1,7 +1,8 @@
 /**
- * The request target in origin form: one normal form of the path that is sent, decoded segments for policy, and the
- * query. What servers are known to read differently (dot segments, empty segments, encoded slashes, double encoding,
- * path parameters, fragments) is refused, not repaired. normal(normal(x)) = normal(x). Pure.
+ * The request target in origin form: one normal form of the path that is sent, decoded segments for
+ * policy, and the query. What servers are known to read differently (dot segments, empty segments,
+ * encoded slashes, double encoding, path parameters, fragments) is refused, not repaired.
+ * normal(normal(x)) = normal(x). Pure.
  */
 import type { Refused } from './refused.ts';
 import { refuse } from './refused.ts';

@@ -1,7 +1,8 @@
 /**
- * The context handler (XACML) for MCP: one decoded message becomes one ToolCall. `tools/call` is named by the catalogue
- * (server and tool), every other method by itself (`mcp.tools.list`). Decides on the body only: headers that repeat it
- * were compared before. Trusts the catalogue for names and nothing in the message. Pure.
+ * The context handler (XACML) for MCP: one decoded message becomes one ToolCall. `tools/call` is
+ * named by the catalogue (server and tool), every other method by itself (`mcp.tools.list`).
+ * Decides on the body only: headers that repeat it were compared before. Trusts the catalogue for
+ * names and nothing in the message. Pure.
  */
 import { isObject, mergeArguments } from './argument.ts';
 import type { Catalogue } from './catalogue.ts';
@@ -49,7 +50,8 @@ function operations(operation: Operation, methods: string): [string, Operation][
 
 /**
  * Recognises a decoded MCP message that came with a request to a configured server.
- * @returns a promise only when the catalogue says that an argument is a raw mail. Refuses with any `call.*` reason.
+ * @returns a promise only when the catalogue says that an argument is a raw mail. Refuses with any
+ * `call.*` reason.
  */
 export function recognizeMcp(
   request: HttpRequestFacts & { readonly server: string },
@@ -119,7 +121,10 @@ function readArguments(
   return withResponses(message, given);
 }
 
-/** Answers to what the server asked on the first try travel beside the arguments; policy sees them too. */
+/**
+ * Answers to what the server asked on the first try travel beside the arguments; policy sees them
+ * too.
+ */
 function withResponses(message: McpCallFacts, given: MailArguments): MailArguments {
   const responses = message.params['inputResponses'];
   if (!given.ok || !isObject(responses)) return given;

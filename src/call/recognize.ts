@@ -1,7 +1,8 @@
 /**
- * The context handler (XACML) for HTTP: one request becomes one ToolCall, or is refused before policy. What policy sees
- * is what is sent: body and target come back in the form they must travel in. Trusts the listener for host, port and
- * server, the catalogue for names, and nothing else. Pure; asynchronous only when a raw mail has to be read.
+ * The context handler (XACML) for HTTP: one request becomes one ToolCall, or is refused before
+ * policy. What policy sees is what is sent: body and target come back in the form they must travel
+ * in. Trusts the listener for host, port and server, the catalogue for names, and nothing else.
+ * Pure; asynchronous only when a raw mail has to be read.
  */
 import { isObject, mergeArguments, parameterArguments } from './argument.ts';
 import type { Authority } from './authority.ts';
@@ -41,7 +42,10 @@ export type Recognized =
   | {
       readonly ok: true;
       readonly call: ToolCall;
-      /** The body that policy saw, as it must be sent; null when it was too large to hold, so nothing can be sent. */
+      /**
+       * The body that policy saw, as it must be sent; null when it was too large to hold, so
+       * nothing can be sent.
+       */
       readonly body: Uint8Array | null;
       /** Path and query as they must be sent. */
       readonly target: string;
@@ -58,7 +62,8 @@ const EMPTY = new Uint8Array(0);
 
 /**
  * Recognises a plain HTTP request. Unknown traffic is `http.<method>`, `known: false`, risk high.
- * @returns a promise only when the catalogue says that the request holds a raw mail. Refuses with any `call.*` reason.
+ * @returns a promise only when the catalogue says that the request holds a raw mail. Refuses with
+ * any `call.*` reason.
  */
 export function recognizeHttp(
   request: HttpRequestFacts,

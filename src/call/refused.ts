@@ -1,6 +1,7 @@
 /**
- * The one shape of a call that is refused before policy: a reason code of the closed registry and a short detail for
- * logs and tests. The detail names what was found where, never the value itself, so it cannot leak a secret. Pure.
+ * The one shape of a call that is refused before policy: a reason code of the closed registry and a
+ * short detail for logs and tests. The detail names what was found where, never the value itself,
+ * so it cannot leak a secret. Pure.
  */
 import type { ReasonCode } from '../decision/reason.ts';
 

@@ -1,7 +1,8 @@
 /**
- * Strict JSON (RFC 8259 with the I-JSON limits of RFC 7493): a text that two parsers could read differently is refused,
- * so policy and tool see one value. The bytes are the agent's and trusted for nothing. The platform parser makes the
- * value; a scan beside it bounds depth, member count and numbers; counting members finds duplicate keys. Pure.
+ * Strict JSON (RFC 8259 with the I-JSON limits of RFC 7493): a text that two parsers could read
+ * differently is refused, so policy and tool see one value. The bytes are the agent's and trusted
+ * for nothing. The platform parser makes the value; a scan beside it bounds depth, member count and
+ * numbers; counting members finds duplicate keys. Pure.
  */
 import type { ReasonCode } from '../decision/reason.ts';
 import type { Refused } from './refused.ts';
@@ -24,8 +25,8 @@ const BACKSLASH = 0x5c;
 
 /**
  * Parses one JSON text. An own property `__proto__` stays an own property.
- * @returns `call.bad_utf8`, `call.malformed`, `call.duplicate_key`, `call.too_deep`, `call.imprecise_number` or
- * `call.too_large` (more than JSON_MEMBERS_MAX members) when not ok.
+ * @returns `call.bad_utf8`, `call.malformed`, `call.duplicate_key`, `call.too_deep`,
+ * `call.imprecise_number` or `call.too_large` (more than JSON_MEMBERS_MAX members) when not ok.
  */
 export function parseStrictJson(bytes: Uint8Array): StrictJson {
   let text: string;
@@ -56,7 +57,10 @@ const DETAIL: Partial<Record<ReasonCode, string>> = {
   'call.imprecise_number': 'a number has no exact double or is beyond 2^53-1',
 };
 
-/** Counts the member colons outside strings; a reason code when a bound is passed. Says nothing about syntax. */
+/**
+ * Counts the member colons outside strings; a reason code when a bound is passed. Says nothing
+ * about syntax.
+ */
 function scanned(text: string): number | ReasonCode {
   let depth = 0;
   let colons = 0;
@@ -129,7 +133,9 @@ function sameDecimal(left: string, right: string): boolean {
   return a.digits === b.digits && (a.digits === '' || (a.sign === b.sign && a.power === b.power));
 }
 
-/** A literal as sign * 0.digits * 10^power without zeros at either end of the digits; '' is zero. */
+/**
+ * A literal as sign * 0.digits * 10^power without zeros at either end of the digits; '' is zero.
+ */
 function decimal(literal: string): { sign: string; digits: string; power: number } {
   const sign = literal.startsWith('-') ? '-' : '';
   const [mantissa = '', exponent = '0'] = literal.slice(sign.length).toLowerCase().split('e');
@@ -146,7 +152,9 @@ function decimal(literal: string): { sign: string; digits: string; power: number
   };
 }
 
-/** Distinct members in the whole value. Fewer than colons in the text means that a key stood twice. */
+/**
+ * Distinct members in the whole value. Fewer than colons in the text means that a key stood twice.
+ */
 function members(value: Json): number {
   if (value === null || typeof value !== 'object') return 0;
   if (Array.isArray(value)) {

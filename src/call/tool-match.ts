@@ -1,7 +1,8 @@
 /**
- * Finds the catalogue entry of a call. The most specific entry wins: a named server or exact host over a wildcard, a
- * literal segment over a template, a stated content type over none. Two equally specific entries that say different
- * things make the call ambiguous, and it is refused rather than guessed. Pure.
+ * Finds the catalogue entry of a call. The most specific entry wins: a named server or exact host
+ * over a wildcard, a literal segment over a template, a stated content type over none. Two equally
+ * specific entries that say different things make the call ambiguous, and it is refused rather than
+ * guessed. Pure.
  */
 import type { Catalogue, CatalogueLayer, ToolEntry } from './catalogue.ts';
 

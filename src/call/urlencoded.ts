@@ -1,7 +1,8 @@
 /**
- * Percent-encoded names and values, as in a query or an `application/x-www-form-urlencoded` body. Every value of a
- * name is kept in order, so a tool that takes the first and one that takes the last see nothing policy did not.
- * Broken escapes, bytes that are not UTF-8, NUL and the old `;` separator are refused, never repaired. Pure.
+ * Percent-encoded names and values, as in a query or an `application/x-www-form-urlencoded` body.
+ * Every value of a name is kept in order, so a tool that takes the first and one that takes the
+ * last see nothing policy did not. Broken escapes, bytes that are not UTF-8, NUL and the old `;`
+ * separator are refused, never repaired. Pure.
  */
 
 /** More parameters than this is not a tool call. */
@@ -12,7 +13,10 @@ export type ParsedParameters =
   | { readonly ok: true; readonly parameters: Parameters }
   | { readonly ok: false; readonly detail: string };
 
-/** Anything but visible ASCII, and what a URL parser would cut at, fold or drop: `"`, `#`, `;`, `<`, `>`, `\`. */
+/**
+ * Anything but visible ASCII, and what a URL parser would cut at, fold or drop: `"`, `#`, `;`, `<`,
+ * `>`, `\`.
+ */
 const NOT_PLAIN = /[^!$-:=?-[\]-~]/;
 
 /** @returns a map without prototype; not ok when the text can be read in more than one way. */

@@ -1,7 +1,8 @@
 /**
- * MCP over HTTP, both eras: legacy (up to 2025-11-25, negotiated by initialize) and modern (2026-07-28, stateless).
- * Classifies one JSON-RPC message and compares the headers that repeat it; the body decides, headers are only verified.
- * All of it is the agent's and untrusted. Also renders the answers the sidecar gives itself. Pure.
+ * MCP over HTTP, both eras: legacy (up to 2025-11-25, negotiated by initialize) and modern
+ * (2026-07-28, stateless). Classifies one JSON-RPC message and compares the headers that repeat it;
+ * the body decides, headers are only verified. All of it is the agent's and untrusted. Also renders
+ * the answers the sidecar gives itself. Pure.
  */
 import { isObject } from '../call/argument.ts';
 import { strictBase64 } from '../call/base64.ts';
@@ -49,7 +50,8 @@ const TOOL_PARAMS = new Set([
 
 /**
  * Decodes the body of a POST.
- * @returns `call.batch_unsupported`, `call.malformed`, `mcp.header_mismatch` or `mcp.unsupported_version` when not ok.
+ * @returns `call.batch_unsupported`, `call.malformed`, `mcp.header_mismatch` or
+ * `mcp.unsupported_version` when not ok.
  */
 export function parseMcpRequest(request: {
   readonly headers: HeaderList;
@@ -76,7 +78,8 @@ export function parseMcpRequest(request: {
 
 /**
  * Decodes a GET (opens a server stream) or DELETE (ends a session) of the legacy era.
- * @returns `call.method_not_allowed` in the modern era, `mcp.unsupported_version`, `mcp.header_mismatch`.
+ * @returns `call.method_not_allowed` in the modern era, `mcp.unsupported_version`,
+ * `mcp.header_mismatch`.
  */
 export function parseMcpStream(request: {
   readonly method: 'GET' | 'DELETE';
@@ -172,7 +175,9 @@ const NAMED: ReadonlyMap<string, { readonly member: string; readonly required: b
   ],
 );
 
-/** Headers that repeat the body: required on modern requests, and never contradicting it anywhere. */
+/**
+ * Headers that repeat the body: required on modern requests, and never contradicting it anywhere.
+ */
 function mirrored(headers: HeaderList, message: Rpc, era: McpEra): string | null {
   const method = single(headers, 'mcp-method');
   const name = single(headers, 'mcp-name');
@@ -225,7 +230,9 @@ function toolCall(message: Rpc): { ok: true; toolName: string; args: JsonObject 
   return { ok: true, toolName: name, args };
 }
 
-/** A tool result that says what went wrong, so that the model reads it and can do something else. */
+/**
+ * A tool result that says what went wrong, so that the model reads it and can do something else.
+ */
 export const mcpToolError = (
   id: McpId,
   era: McpEra,

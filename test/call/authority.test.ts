@@ -22,7 +22,7 @@ const ACCEPTED: [text: string, host: string, port: number][] = [
 ];
 
 for (const [text, host, port] of ACCEPTED) {
-  test(`${text} is ${host} port ${port}`, () => {
+  void test(`${text} is ${host} port ${port}`, () => {
     const parsed = parseAuthority(text, 443);
     assert.ok(parsed.ok);
     assert.deepEqual([parsed.host, parsed.port], [host, port]);
@@ -87,18 +87,18 @@ const REFUSED: [sentence: string, text: string][] = [
 ];
 
 for (const [sentence, text] of REFUSED) {
-  test(`refused: ${sentence}`, () => {
+  void test(`refused: ${sentence}`, () => {
     const parsed = parseAuthority(text, 443);
     assert.deepEqual(parsed.ok ? parsed.host : parsed.reason, 'call.bad_authority');
   });
 }
 
-test('without a default port the port must be written', () => {
+void test('without a default port the port must be written', () => {
   assert.equal(parseAuthority('example.com', null).ok, false);
   assert.equal(parseAuthority('example.com:443', null).ok, true);
 });
 
-test('spellings of one place are the same authority', () => {
+void test('spellings of one place are the same authority', () => {
   const [a, b, c] = ['EXAMPLE.com.', 'example.com:443', 'example.com:80'].map((text) =>
     parseAuthority(text, 443),
   );
@@ -107,7 +107,7 @@ test('spellings of one place are the same authority', () => {
   assert.ok(!sameAuthority(a, c));
 });
 
-test('an accepted host is its own canonical form', () => {
+void test('an accepted host is its own canonical form', () => {
   const character = fc.constantFrom(...'abxn019.-:[]%@ffA0 '.split(''), '::', '127.', '0x', 'xn--');
   fc.assert(
     fc.property(fc.array(character, { maxLength: 12 }), (characters) => {
@@ -120,7 +120,7 @@ test('an accepted host is its own canonical form', () => {
   );
 });
 
-test('an IPv6 address reads as in a URL', () => {
+void test('an IPv6 address reads as in a URL', () => {
   const group = fc.integer({ min: 0, max: 0xffff }).map((n) => n.toString(16));
   const sparse = fc.oneof(fc.constant('0'), fc.constant('0'), group);
   fc.assert(
@@ -133,7 +133,7 @@ test('an IPv6 address reads as in a URL', () => {
   );
 });
 
-test('an accepted name reads as in a URL', () => {
+void test('an accepted name reads as in a URL', () => {
   fc.assert(
     fc.property(fc.domain(), (domain) => {
       const parsed = parseAuthority(domain, 80);

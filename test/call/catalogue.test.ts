@@ -27,7 +27,7 @@ function found(tools: Catalogue, target: string, changes: Partial<HttpQuery> = {
   return match.kind === 'found' ? `${match.entry.name} ${JSON.stringify(match.path)}` : match.kind;
 }
 
-test('an entry matches by host, method and path, and gives the path parameters', () => {
+void test('an entry matches by host, method and path, and gives the path parameters', () => {
   const tools = catalogue(http('files.get', '/files/{id}/content'));
   assert.equal(found(tools, '/files/a b/content'), 'files.get {"id":"a b"}');
   assert.equal(found(tools, '/files/7/content', { method: 'POST' }), 'files.get {"id":"7"}');
@@ -45,7 +45,7 @@ test('an entry matches by host, method and path, and gives the path parameters',
   }
 });
 
-test('a literal segment wins over a template, whatever the order', () => {
+void test('a literal segment wins over a template, whatever the order', () => {
   const entries = [http('any', '/{a}/{b}'), http('one', '/x/{b}'), http('both', '/x/y')];
   for (const order of [entries, entries.toReversed()]) {
     const tools = catalogue(...order);
@@ -55,7 +55,7 @@ test('a literal segment wins over a template, whatever the order', () => {
   }
 });
 
-test('an exact host wins over a wildcard, and a longer wildcard over a shorter one', () => {
+void test('an exact host wins over a wildcard, and a longer wildcard over a shorter one', () => {
   const at = (name: string, host: string) =>
     entry(name, `http: {hosts: ["${host}"], methods: [GET], path: /}`);
   const tools = catalogue(at('short', '*.org'), at('long', '*.b.org'), at('exact', 'a.b.org'));
@@ -67,7 +67,7 @@ test('an exact host wins over a wildcard, and a longer wildcard over a shorter o
   assert.equal(found(tools, '/', { host: 'evilb.org.example' }), 'unknown');
 });
 
-test('scheme, port and content type narrow an entry', () => {
+void test('scheme, port and content type narrow an entry', () => {
   const tools = catalogue(
     http('json', '/a', ', content_types: [application/json], schemes: [https], ports: [443]'),
     http('any', '/a'),
@@ -79,27 +79,27 @@ test('scheme, port and content type narrow an entry', () => {
   assert.equal(found(tools, '/a', { ...json, port: 8443 }), 'any {}');
 });
 
-test('an entry for a configured server matches its route only', () => {
+void test('an entry for a configured server matches its route only', () => {
   const tools = catalogue(entry('crm.read', 'http: {servers: [crm], methods: [GET], path: /a}'));
   assert.equal(found(tools, '/a', { server: 'crm' }), 'crm.read {}');
   assert.equal(found(tools, '/a', { server: 'erp' }), 'unknown');
   assert.equal(found(tools, '/a'), 'unknown');
 });
 
-test('equally specific entries are ambiguous unless they mean the same', () => {
+void test('equally specific entries are ambiguous unless they mean the same', () => {
   assert.equal(found(catalogue(http('a', '/x/{b}'), http('b', '/x/{b}')), '/x/1'), 'ambiguous');
   assert.equal(found(catalogue(http('a', '/x/{b}'), http('a', '/x/{c}')), '/x/1'), 'ambiguous');
   assert.equal(found(catalogue(http('a', '/x/{b}'), http('a', '/x/{b}')), '/x/1'), 'a {"b":"1"}');
 });
 
-test('entries of the bundle win over built-in ones', () => {
+void test('entries of the bundle win over built-in ones', () => {
   const builtIn = catalogue(http('built.in', '/a/b'), http('built.only', '/c'));
   const merged = mergeCatalogues(builtIn, catalogue(http('bundle', '/a/{x}')));
   assert.equal(found(merged, '/a/b'), 'bundle {"x":"b"}');
   assert.equal(found(merged, '/c'), 'built.only {}');
 });
 
-test('an MCP tool matches by server and name, and a named server wins', () => {
+void test('an MCP tool matches by server and name, and a named server wins', () => {
   const tools = catalogue(
     entry('any.send', 'mcp: {tools: [send, send_email]}'),
     entry('gmail.send', 'mcp: {servers: [mail], tools: [send_email]}'),
@@ -208,7 +208,7 @@ const WRONG: [sentence: string, text: string, expected: RegExp][] = [
 ];
 
 for (const [sentence, text, expected] of WRONG) {
-  test(`a catalogue with ${sentence} is one clear error`, () => {
+  void test(`a catalogue with ${sentence} is one clear error`, () => {
     assert.throws(
       () => parseCatalogue(text, 't.yaml'),
       (error) => {

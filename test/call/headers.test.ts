@@ -79,12 +79,12 @@ const REFUSED: [sentence: string, headers: HeaderList][] = [
 ];
 
 for (const [sentence, headers] of REFUSED) {
-  test(`refused: ${sentence}`, () => {
+  void test(`refused: ${sentence}`, () => {
     assert.equal(checkHeaders(headers)?.reason, 'call.bad_header');
   });
 }
 
-test('ordinary headers pass', () => {
+void test('ordinary headers pass', () => {
   const headers: HeaderList = [
     ['Host', 'a'],
     ['Content-Length', '0'],
@@ -95,7 +95,7 @@ test('ordinary headers pass', () => {
   assert.equal(checkHeaders(headers), null);
 });
 
-test('policy sees every value under a lower-case name, and no credential', () => {
+void test('policy sees every value under a lower-case name, and no credential', () => {
   const secret = 'hunter2';
   const credentials = (
     'Authorization Proxy-Authorization Cookie Set-Cookie X-Api-Key Api-Key Apikey X-Goog-Api-Key X-Auth-Token ' +
@@ -114,7 +114,7 @@ test('policy sees every value under a lower-case name, and no credential', () =>
   assert.equal(Object.getPrototypeOf(seen), null);
 });
 
-test('what is forwarded has no hop-by-hop field and nothing that the sidecar says itself', () => {
+void test('what is forwarded has no hop-by-hop field and nothing that the sidecar says itself', () => {
   const kept: HeaderList = [
     ['Host', 'a'],
     ['Accept', 'a/b'],
@@ -137,7 +137,7 @@ test('what is forwarded has no hop-by-hop field and nothing that the sidecar say
   ]);
 });
 
-test('a field that Connection names is neither seen by policy nor sent', () => {
+void test('a field that Connection names is neither seen by policy nor sent', () => {
   const headers: HeaderList = [
     ['Connection', 'X-Hop'],
     ['X-Hop', '1'],
@@ -147,7 +147,7 @@ test('a field that Connection names is neither seen by policy nor sent', () => {
   assert.deepEqual(forwardHeaders(headers), [['X-Stay', '2']]);
 });
 
-test('the way back drops hop-by-hop fields, Alt-Svc and what only the sidecar may say', () => {
+void test('the way back drops hop-by-hop fields, Alt-Svc and what only the sidecar may say', () => {
   const result = responseHeaders([
     ['Content-Type', 'a/b'],
     ['Alt-Svc', 'h3=":443"'],
@@ -186,13 +186,13 @@ for (const [sentence, headers] of [
   ],
   ['a line feed', [['x', 'a\nb']]],
 ] as [string, HeaderList][]) {
-  test(`a response with ${sentence} is not relayed`, () => {
+  void test(`a response with ${sentence} is not relayed`, () => {
     const result = responseHeaders(headers);
     assert.equal(result.ok ? 'ok' : result.reason, 'upstream.bad_response');
   });
 }
 
-test('no header list makes the rules throw, and a checked list forwards to a checked list', () => {
+void test('no header list makes the rules throw, and a checked list forwards to a checked list', () => {
   const name = fc.oneof(
     fc.constantFrom(
       'Host',

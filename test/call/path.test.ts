@@ -18,7 +18,7 @@ const ACCEPTED: [raw: string, normal: string, segments: string[]][] = [
 ];
 
 for (const [raw, normal, segments] of ACCEPTED) {
-  test(`${raw} is sent as ${normal}`, () => {
+  void test(`${raw} is sent as ${normal}`, () => {
     const path = parsePath(raw);
     assert.ok(path.ok);
     assert.deepEqual([path.raw, path.normal, path.segments], [raw, normal, segments]);
@@ -56,13 +56,13 @@ const REFUSED: [sentence: string, raw: string][] = [
 ];
 
 for (const [sentence, raw] of REFUSED) {
-  test(`refused: ${sentence}`, () => {
+  void test(`refused: ${sentence}`, () => {
     const path = parseTarget(raw);
     assert.equal(path.ok ? path.normal : path.reason, 'call.bad_path');
   });
 }
 
-test('the query keeps every value of a name', () => {
+void test('the query keeps every value of a name', () => {
   const target = parseTarget('/s?a=1&b=x+y&a=%32&c&__proto__=z&');
   assert.ok(target.ok);
   assert.deepEqual(Object.entries(target.query), [
@@ -83,13 +83,13 @@ for (const [sentence, query] of [
   ['a fragment', 'a=1#b'],
   ['a raw quote', 'a="'],
 ]) {
-  test(`refused in a query: ${sentence}`, () => {
+  void test(`refused in a query: ${sentence}`, () => {
     const target = parseTarget(`/?${query}`);
     assert.equal(target.ok ? 'ok' : target.reason, 'call.bad_path');
   });
 }
 
-test('parameters, segments and characters are bounded', () => {
+void test('parameters, segments and characters are bounded', () => {
   const pairs = (count: number) => Array.from({ length: count }, () => 'a=1').join('&');
   assert.ok(parseUrlEncoded(pairs(PARAMETERS_MAX)).ok);
   assert.ok(!parseUrlEncoded(pairs(PARAMETERS_MAX + 1)).ok);
@@ -101,7 +101,7 @@ const piece = fc.constantFrom(
   ...'/ a . .. % %2e %2F %41 %25 %32 %c3%bc %c3 ; : ? # \\ ~ %7E %e2%80%a8 * = & + 0'.split(' '),
 );
 
-test('the normal form of a normal form is itself, and names the same segments', () => {
+void test('the normal form of a normal form is itself, and names the same segments', () => {
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 14 }), (pieces) => {
       const once = parsePath(`/${pieces.join('')}`);
@@ -115,7 +115,7 @@ test('the normal form of a normal form is itself, and names the same segments', 
   );
 });
 
-test('an accepted path has the segments that a URL parser sees', () => {
+void test('an accepted path has the segments that a URL parser sees', () => {
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 14 }), (pieces) => {
       const path = parsePath(`/${pieces.join('')}`);
@@ -128,7 +128,7 @@ test('an accepted path has the segments that a URL parser sees', () => {
   );
 });
 
-test('an accepted query has the values that a URL parser sees', () => {
+void test('an accepted query has the values that a URL parser sees', () => {
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 14 }), (pieces) => {
       const parsed = parseUrlEncoded(pieces.join(''));

@@ -1,18 +1,12 @@
 /** HTTP requests as tool calls: names, arguments, state, and what is refused before policy. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseAuthority } from '../../src/call/authority.ts';
-import { readMcpBody } from '../../src/call/body.ts';
 import { EMPTY_CATALOGUE, parseCatalogue } from '../../src/call/catalogue.ts';
-import { parseContentType } from '../../src/call/content-type.ts';
 import type { HeaderList } from '../../src/call/headers.ts';
 import type { HttpRequestFacts } from '../../src/call/recognize.ts';
 import { recognizeConnect, recognizeHttp } from '../../src/call/recognize.ts';
-import { recognizeMcp } from '../../src/call/recognize-mcp.ts';
-import type { Json } from '../../src/call/tool-call.ts';
-import { parseMcpRequest } from '../../src/mcp/codec.ts';
 
 const catalogue = parseCatalogue(
   `apiVersion: egret.dev/v1
@@ -22,26 +16,8 @@ tools:
     operation: write
     risk: high
     sink: mail
-    http: {hosts: [gmail.googleapis.com], methods: [POST], path: "/gmail/v1/users/{userId}/messages/send", content_types: [application/json]}
-    arguments: {from: [json], mail: {raw: /raw}}
-  - name: gmail.send
-    operation: write
-    risk: high
-    sink: mail
     http: {hosts: [gmail.googleapis.com], methods: [POST], path: "/upload/gmail/v1/users/{userId}/messages/send"}
     arguments: {from: [json], mail: {body: true}}
-  - name: gmail.drafts.create
-    operation: write
-    risk: low
-    sink: mail
-    http: {hosts: [gmail.googleapis.com], methods: [POST], path: "/gmail/v1/users/{userId}/drafts"}
-    arguments: {from: [json], mail: {raw: /message/raw}}
-  - name: gmail.send
-    operation: write
-    risk: high
-    sink: mail
-    mcp: {servers: [mail], tools: [send_email]}
-    arguments: {from: [mcp], mail: {fields: {to: /to, cc: /cc, bcc: /bcc, subject: /subject, text: /body, html: /htmlBody, attachments: /attachments}}}
   - name: notes.add
     operation: write
     risk: low
@@ -84,119 +60,7 @@ async function call(changes: Partial<HttpRequestFacts>) {
   return result.call;
 }
 
-const pdf = Buffer.from('%PDF-1.4 receipt');
-const mail = Buffer.from(
-  [
-    'To: Accountant <Accountant@Example.com>',
-    'Bcc: hidden@example.com',
-    'Subject: Receipt',
-    'MIME-Version: 1.0',
-    'Content-Type: multipart/mixed; boundary="b"',
-    '',
-    '--b',
-    'Content-Type: text/plain; charset=utf-8',
-    '',
-    'Here it is.',
-    '--b',
-    'Content-Type: application/pdf; name=r.pdf',
-    'Content-Disposition: attachment; filename=r.pdf',
-    'Content-Transfer-Encoding: base64',
-    '',
-    pdf.toString('base64'),
-    '--b--',
-    '',
-  ].join('\r\n'),
-);
-
-test('gmail.send is the same call as REST, as upload and as MCP tool', async () => {
-  const rest = await call({ body: bytes(JSON.stringify({ raw: mail.toString('base64url') })) });
-  const upload = await call({
-    target: '/upload/gmail/v1/users/me/messages/send?uploadType=media',
-    headers: [['Content-Type', 'message/rfc822']],
-    body: mail,
-  });
-  const body: Json = {
-    jsonrpc: '2.0',
-    id: 1,
-    method: 'tools/call',
-    params: {
-      name: 'send_email',
-      arguments: {
-        to: 'Accountant <Accountant@Example.com>',
-        bcc: ['hidden@example.com'],
-        subject: 'Receipt',
-        body: 'Here it is.',
-        attachments: [
-          { filename: 'r.pdf', mimeType: 'application/pdf', content: pdf.toString('base64') },
-        ],
-      },
-    },
-  };
-  const message = parseMcpRequest({ headers: json, body });
-  assert.ok(message.ok);
-  const facts = { ...request({ host: 'mail.internal', target: '/mcp' }), server: 'mail' };
-  const mcp = recognizeMcp(facts, message, catalogue);
-  assert.ok(!(mcp instanceof Promise) && mcp.ok, 'the MCP path is synchronous');
-
-  assert.deepEqual(rest.arguments, {
-    to: ['accountant@example.com'],
-    cc: [],
-    bcc: ['hidden@example.com'],
-    subject: 'Receipt',
-    text: 'Here it is.',
-    html: '',
-  });
-  assert.deepEqual(rest.attachments, [
-    {
-      name: 'r.pdf',
-      media_type: 'application/pdf',
-      bytes: pdf.length,
-      sha256: createHash('sha256').update(pdf).digest('hex'),
-    },
-  ]);
-  for (const other of [upload, mcp.call]) {
-    assert.deepEqual(other.arguments, rest.arguments);
-    assert.deepEqual(other.attachments, rest.attachments);
-    const { server: _, ...tool } = other.tool;
-    const { server: __, ...expected } = rest.tool;
-    assert.deepEqual(tool, expected);
-    assert.equal(other.arguments_state, 'parsed');
-  }
-});
-
-test('what is not the message stays visible, and a nested message is found', async () => {
-  const raw = mail.toString('base64url');
-  const sent = await call({ body: bytes(JSON.stringify({ raw, threadId: 't1' })) });
-  assert.equal(sent.arguments['threadId'], 't1');
-  const draft = await call({
-    target: '/gmail/v1/users/me/drafts',
-    body: bytes(JSON.stringify({ message: { raw } })),
-  });
-  assert.equal(draft.tool.name, 'gmail.drafts.create');
-  assert.deepEqual(draft.arguments['bcc'], ['hidden@example.com']);
-  assert.equal('message' in draft.arguments, false);
-});
-
-for (const [sentence, body] of [
-  ['no raw', {}],
-  ['a raw that is no string', { raw: 1 }],
-  ['a raw that is no base64', { raw: 'a b' }],
-  ['a raw that is no mail', { raw: Buffer.from('nonsense').toString('base64url') }],
-] as const) {
-  test(`gmail.send with ${sentence} is refused`, async () => {
-    const result = await recognizeHttp(request({ body: bytes(JSON.stringify(body)) }), catalogue);
-    assert.equal(result.ok ? 'ok' : result.reason, 'call.bad_mail');
-  });
-}
-
-test('a recipient beside the message that clashes with it is refused', async () => {
-  const raw = mail.toString('base64url');
-  const body = bytes(JSON.stringify({ raw, to: 'x@example.com' }));
-  const result = await recognizeHttp(request({ body }), catalogue);
-  assert.equal(result.ok ? 'ok' : result.reason, 'call.ambiguous_tool');
-});
-
-test('unknown traffic is named by its method, is not known, and is high risk', async () => {
+void test('unknown traffic is named by its method, is not known, and is high risk', async () => {
   const got = await call({ method: 'GET', host: 'evil.example', target: '/?q=1&q=2', headers: [] });
   assert.deepEqual(got.tool, {
     name: 'http.get',
@@ -214,7 +78,7 @@ test('unknown traffic is named by its method, is not known, and is high risk', a
   assert.deepEqual(posted.arguments, { body: [1] });
 });
 
-test('arguments of all places are merged, and equal values do not clash', async () => {
+void test('arguments of all places are merged, and equal values do not clash', async () => {
   const result = await notes({
     target: '/notes/7?id=7&tag=a',
     body: bytes('{"tag":"a","text":"x"}'),
@@ -225,7 +89,7 @@ test('arguments of all places are merged, and equal values do not clash', async 
   assert.equal(result.json, true);
 });
 
-test('different values under one key refuse the call', async () => {
+void test('different values under one key refuse the call', async () => {
   for (const [target, body] of [
     ['/notes/7?id=8', '{}'],
     ['/notes/7', '{"id":"8"}'],
@@ -239,7 +103,7 @@ test('different values under one key refuse the call', async () => {
   }
 });
 
-test('a form is read, and its credentials are masked like those of a query', async () => {
+void test('a form is read, and its credentials are masked like those of a query', async () => {
   const result = await notes({
     target: '/notes/1?access_token=hunter2',
     headers: [['content-type', 'application/x-www-form-urlencoded; charset=UTF-8']],
@@ -258,12 +122,12 @@ test('a form is read, and its credentials are masked like those of a query', asy
   assert.equal(result.json, false);
 });
 
-test('a body that nobody can read is opaque, for known and unknown tools', async () => {
+void test('a body that nobody can read is opaque, for known and unknown tools', async () => {
   for (const [headers, body] of [
     [[], bytes('x')],
     [[['content-type', 'text/plain']], bytes('{"a":1}')],
     [[['content-type', 'multipart/form-data; boundary=x']], bytes('--x--')],
-    [[['content-type', 'message/rfc822']], mail],
+    [[['content-type', 'message/rfc822']], bytes('To: a@example.com\r\n\r\nx')],
   ] as [HeaderList, Uint8Array][]) {
     const known = await notes({ headers, body });
     assert.ok(known.ok);
@@ -273,7 +137,7 @@ test('a body that nobody can read is opaque, for known and unknown tools', async
   }
 });
 
-test('a body where the catalogue expects none is opaque', async () => {
+void test('a body where the catalogue expects none is opaque', async () => {
   const result = await notes({ target: '/count?a=1', body: bytes('{"b":2}') });
   assert.ok(result.ok);
   assert.equal(result.call.arguments_state, 'opaque');
@@ -285,7 +149,7 @@ test('a body where the catalogue expects none is opaque', async () => {
   assert.equal(upload.arguments_state, 'opaque');
 });
 
-test('a call without arguments has none, and one that is too large says so', async () => {
+void test('a call without arguments has none, and one that is too large says so', async () => {
   const none = await call({ method: 'GET', host: 'x.example', headers: [] });
   assert.equal(none.arguments_state, 'none');
   const large = await recognizeHttp(request({ body: 'too_large' }), catalogue);
@@ -294,7 +158,7 @@ test('a call without arguments has none, and one that is too large says so', asy
   assert.equal(large.body, null);
 });
 
-test('what comes back to be sent is the normal target and the very body', async () => {
+void test('what comes back to be sent is the normal target and the very body', async () => {
   const body = bytes('{"text":  "x"}');
   const result = await notes({ target: '/notes/%41?a=%41', body });
   assert.ok(result.ok);
@@ -352,13 +216,13 @@ const REFUSED: [sentence: string, changes: Partial<HttpRequestFacts>, reason: st
 ];
 
 for (const [sentence, changes, reason] of REFUSED) {
-  test(`refused: ${sentence}`, async () => {
+  void test(`refused: ${sentence}`, async () => {
     const result = await notes(changes);
     assert.equal(result.ok ? 'ok' : result.reason, reason);
   });
 }
 
-test('on the forward proxy the Host header must name the target', async () => {
+void test('on the forward proxy the Host header must name the target', async () => {
   const at = async (host: string) => {
     const facts = request({ method: 'GET', headers: [['Host', host]], target: '/' });
     const result = await recognizeHttp(facts, catalogue);
@@ -371,7 +235,7 @@ test('on the forward proxy the Host header must name the target', async () => {
   assert.equal(await at('a@gmail.googleapis.com'), 'call.bad_authority');
 });
 
-test('a CONNECT is an unknown tunnel to a host and port', () => {
+void test('a CONNECT is an unknown tunnel to a host and port', () => {
   const authority = parseAuthority('Example.com:443', null);
   assert.ok(authority.ok);
   const { tool, destination, http } = recognizeConnect(authority, { 'user-agent': ['x'] });
@@ -385,47 +249,7 @@ test('a CONNECT is an unknown tunnel to a host and port', () => {
   assert.equal(http.method, 'CONNECT');
 });
 
-test('an MCP body is JSON under its own media type', () => {
-  const read = (headers: HeaderList, body: Uint8Array | null | 'too_large') => {
-    const result = readMcpBody(headers, body);
-    return result.ok ? 'ok' : result.reason;
-  };
-  assert.equal(read(type('application/json; charset=utf-8'), bytes('{}')), 'ok');
-  assert.equal(read([], bytes('{}')), 'call.unsupported_encoding');
-  assert.equal(read(type('text/plain'), bytes('{}')), 'call.unsupported_encoding');
-  assert.equal(read(type('application/x+json'), bytes('{}')), 'call.unsupported_encoding');
-  assert.equal(read(json, null), 'call.malformed');
-  assert.equal(read(json, 'too_large'), 'call.too_large');
-  assert.equal(read(json, bytes('{"a":1,"a":1}')), 'call.duplicate_key');
-});
-
-test('a content type has one reading', () => {
-  const read = (text: string) => {
-    const parsed = parseContentType(text);
-    return parsed === null ? null : [parsed.value, { ...parsed.parameters }];
-  };
-  assert.deepEqual(read('Text/HTML; Charset="utf-8"'), ['text/html', { charset: 'utf-8' }]);
-  assert.deepEqual(read('a/b;'), ['a/b', {}]);
-  assert.deepEqual(read('attachment; filename="a \\"b\\".pdf"'), [
-    'attachment',
-    { filename: 'a "b".pdf' },
-  ]);
-  for (const text of [
-    '',
-    ' a/b',
-    'a/b; x',
-    'a/b; x=1; X=2',
-    'a/b; x="1"y',
-    'a/b (c)',
-    'a/b; x="1',
-    'a/b;;',
-    'a/b/c',
-  ]) {
-    assert.equal(read(text), null, text);
-  }
-});
-
-test('no request makes recognition throw or reject', async () => {
+void test('no request makes recognition throw or reject', async () => {
   const text = fc.oneof(
     fc.string({ maxLength: 10 }),
     fc.constantFrom('/notes/1', '/a?b=c', '{}', '{"a":[1]}'),

@@ -1,5 +1,6 @@
 /**
- * Strict JSON beside a dumb twin: a recursive-descent parser that checks one rule at a time, slowly and plainly.
+ * Strict JSON beside a dumb twin: a recursive-descent parser that checks one rule at a time, slowly
+ * and plainly.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -67,10 +68,10 @@ function members(count: number): string {
 }
 
 for (const [sentence, text, expected] of TABLE) {
-  test(sentence, () => assert.equal(outcome(text), expected));
+  void test(sentence, () => assert.equal(outcome(text), expected));
 }
 
-test('bytes that are not UTF-8 are refused', () => {
+void test('bytes that are not UTF-8 are refused', () => {
   for (const broken of [
     [0x22, 0xff, 0x22],
     [0x22, 0xc0, 0xaf, 0x22],
@@ -81,7 +82,7 @@ test('bytes that are not UTF-8 are refused', () => {
   }
 });
 
-test('a __proto__ key is an own property and changes no prototype', () => {
+void test('a __proto__ key is an own property and changes no prototype', () => {
   const parsed = parseStrictJson(bytes('{"__proto__":{"polluted":true}}'));
   assert.ok(parsed.ok);
   assert.ok(Object.hasOwn(parsed.value as object, '__proto__'));
@@ -89,7 +90,7 @@ test('a __proto__ key is an own property and changes no prototype', () => {
   assert.equal(({} as Record<string, unknown>)['polluted'], undefined);
 });
 
-test('what is accepted is what the platform parser reads', () => {
+void test('what is accepted is what the platform parser reads', () => {
   fc.assert(
     fc.property(fc.json({ maxDepth: 6 }), (text) => {
       const parsed = parseStrictJson(bytes(text));
@@ -99,7 +100,7 @@ test('what is accepted is what the platform parser reads', () => {
   );
 });
 
-test('the parser and its dumb twin agree on what is acceptable', () => {
+void test('the parser and its dumb twin agree on what is acceptable', () => {
   const token = fc.constantFrom(
     ...'{ } [ ] : , "a" "b" "\\u0061" "\\ud800" "\\\\" "\\"" 1 -0 0.1 1e5 01 1e400 9007199254740993 true nul null'.split(
       ' ',
@@ -127,7 +128,7 @@ test('the parser and its dumb twin agree on what is acceptable', () => {
   );
 });
 
-test('no bytes make it throw', () => {
+void test('no bytes make it throw', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 64 }), (input) => {
       assert.equal(typeof parseStrictJson(input).ok, 'boolean');
