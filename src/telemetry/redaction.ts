@@ -5,7 +5,7 @@
  */
 
 /** What is put in place of a secret. */
-export const REDACTED = '[redacted]';
+const REDACTED = '[redacted]';
 
 /** Shapes of credentials. Every expression is linear: no nested or adjacent unbounded repetition. */
 const SECRETS: readonly (readonly [RegExp, string])[] = [
@@ -22,11 +22,18 @@ const SECRETS: readonly (readonly [RegExp, string])[] = [
   [/:\/\/[^\s/@]{1,256}@/g, `://${REDACTED}@`],
 ];
 
+/** What every shape above holds in one form or another: most text does not, and is done after one look. */
+const HINT =
+  /bearer|basic|digest|negotiate|auth|cookie|key|token|secret|passw|eyJ|[spr]k[-_]|gh[pous][-_]|github|xox|AKIA|ASIA|:\/\//i;
+
+/** Text that every terminal prints as it stands. */
+const PLAIN = /^[\x20-\x7e]*$/;
 /** Control and format characters and line separators: what moves a cursor, changes direction or is invisible. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /** The text with everything that looks like a credential replaced. */
 export function redactSecrets(text: string): string {
+  if (!HINT.test(text)) return text;
   return SECRETS.reduce((left, [shape, instead]) => left.replace(shape, instead), text);
 }
 
@@ -36,6 +43,7 @@ export function redactSecrets(text: string): string {
  */
 export function printable(text: string, charsMax: number): string {
   const cut = text.length > charsMax ? `${text.slice(0, charsMax)}…` : text;
+  if (PLAIN.test(cut)) return redactSecrets(cut);
   return redactSecrets(cut.toWellFormed()).replace(
     UNPRINTABLE,
     (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,

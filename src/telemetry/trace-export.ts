@@ -7,7 +7,8 @@ import { type HrTime, type Link, SpanKind, SpanStatusCode, TraceFlags } from '@o
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { type Resource, resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchSpanProcessor, type ReadableSpan, type SpanExporter } from '@opentelemetry/sdk-trace';
-import { type Attributes, SCHEMA_URL, SCOPE_NAME } from './semconv.ts';
+import { printable } from './redaction.ts';
+import { type Attributes, isAttributeName, SCHEMA_URL, SCOPE_NAME } from './semconv.ts';
 import type { TraceContext } from './trace-context.ts';
 
 export type Kind = 'server' | 'client' | 'internal';
@@ -47,6 +48,8 @@ export interface SinkOptions {
 /** About 1 MiB of spans: some seconds of a busy sidecar, nothing that could hurt it. */
 export const SPANS_QUEUED_MAX = 4096;
 const BATCH_SPANS_MAX = 512;
+/** UTF-16 units of a name or an attribute. */
+const TEXT_CHARS_MAX = 256;
 const KINDS = {
   server: SpanKind.SERVER,
   client: SpanKind.CLIENT,
@@ -100,13 +103,26 @@ export function openSpanSink(options: SinkOptions): SpanSink {
   };
 }
 
+/** Only listed names, only short printable text. */
+function listed(attributes: Attributes): Attributes {
+  const kept = Object.entries(attributes).filter(
+    ([name, value]) => isAttributeName(name) && value !== undefined,
+  );
+  return Object.fromEntries(
+    kept.map(([name, value]) => [
+      name,
+      typeof value === 'string' ? printable(value, TEXT_CHARS_MAX) : value,
+    ]),
+  );
+}
+
 /** The span in the SDK's own shape. It is marked as sampled, because whoever writes it has decided to keep it. */
 function readable(span: FinishedSpan, resource: Resource): ReadableSpan {
   const startTime = hrTime(span.startMs);
   const { tracestate } = span;
   const context = spanContext({ ...span.context, sampled: true });
   return {
-    name: span.name,
+    name: printable(span.name, TEXT_CHARS_MAX),
     kind: KINDS[span.kind],
     spanContext: () =>
       tracestate === null ? context : { ...context, traceState: traceState(tracestate) },
@@ -117,7 +133,7 @@ function readable(span: FinishedSpan, resource: Resource): ReadableSpan {
     endTime: hrTime(span.endMs),
     duration: hrTime(span.endMs - span.startMs),
     status: { code: span.failed ? SpanStatusCode.ERROR : SpanStatusCode.UNSET },
-    attributes: { ...span.attributes },
+    attributes: listed(span.attributes),
     links: span.links.map((link): Link => ({ context: { ...spanContext(link), isRemote: true } })),
     events: [],
     ended: true,

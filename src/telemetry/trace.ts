@@ -5,8 +5,7 @@
  * for correlation only; its baggage is dropped. Shell: owns the pool of random ids and the span sink.
  */
 import { randomFillSync } from 'node:crypto';
-import { printable } from './redaction.ts';
-import { type Attributes, isAttributeName } from './semconv.ts';
+import type { Attributes } from './semconv.ts';
 import {
   boundedTracestate,
   parseTraceparent,
@@ -84,7 +83,6 @@ export interface Tracing {
 
 const LINKS_MAX = 4;
 const CHILDREN_MAX = 32;
-const ATTRIBUTE_CHARS_MAX = 256;
 
 export async function createTracing(options: TracingOptions): Promise<Tracing> {
   const ratio = options.sampleRatio ?? 1;
@@ -184,7 +182,7 @@ class RecordedCall implements CallSpan {
     this.#epochMs = Date.now() - now;
     this.#startedAt = start.startedAt ?? now;
     this.#name = start.name;
-    this.#attributes = listed(start.attributes);
+    this.#attributes = { ...start.attributes };
   }
 
   setName(name: string): void {
@@ -192,7 +190,7 @@ class RecordedCall implements CallSpan {
   }
 
   setAttributes(attributes: Attributes): void {
-    this.#attributes = { ...this.#attributes, ...listed(attributes) };
+    if (this.#state === 'open') Object.assign(this.#attributes, attributes);
   }
 
   child(name: string, kind: Kind, attributes?: Attributes): Span {
@@ -208,7 +206,7 @@ class RecordedCall implements CallSpan {
         if (ended) return;
         ended = true;
         const parent = { ...this.#identity.context, remote: false };
-        const own = { ...listed(attributes), ...listed(end.attributes) };
+        const own = { ...attributes, ...end.attributes };
         const failed = end.failed ?? false;
         this.#finish(
           { name, kind, context, parent, links: [], failed, attributes: own },
@@ -244,7 +242,6 @@ class RecordedCall implements CallSpan {
     if (this.#state === 'dropped') return;
     const finished = {
       ...span,
-      name: printable(span.name, ATTRIBUTE_CHARS_MAX),
       tracestate: this.tracestate,
       startMs: this.#epochMs + startedAt,
       endMs: this.#epochMs + performance.now(),
@@ -252,19 +249,6 @@ class RecordedCall implements CallSpan {
     if (this.#state === 'open') this.#finished.push(finished);
     else this.#sink.write([finished]);
   }
-}
-
-/** Only listed names, only short printable text. */
-function listed(attributes: Attributes = {}): Attributes {
-  const kept = Object.entries(attributes).filter(
-    ([name, value]) => isAttributeName(name) && value !== undefined,
-  );
-  return Object.fromEntries(
-    kept.map(([name, value]) => [
-      name,
-      typeof value === 'string' ? printable(value, ATTRIBUTE_CHARS_MAX) : value,
-    ]),
-  );
 }
 
 const POOL = Buffer.allocUnsafeSlow(4096);
