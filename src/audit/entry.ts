@@ -18,6 +18,7 @@ import {
   newLedger,
 } from './disclosure.ts';
 import {
+  agentOf,
   bounded,
   bundlesOf,
   errorOf,
@@ -99,7 +100,7 @@ function decisionObject(
     bundles: bundlesOf(verdict),
     decision_id: record.decisionId,
     egret: {
-      agent: record.input === null ? (record.agent ?? null) : undefined,
+      agent: record.input === null ? agentOf(record.agent ?? null) : undefined,
       approval: null,
       boot_id: boot.bootId,
       enforcement: {

@@ -179,7 +179,9 @@ export function bounded(text: string | null, charsMax: number): string | null {
   return `${text.slice(0, charsMax - 1).toWellFormed()}…`;
 }
 
-function agentOf(agent: PolicyInput['agent']) {
+/** In key order whatever the order given: lines are written as the objects stand. */
+export function agentOf(agent: PolicyInput['agent'] | null) {
+  if (agent === null) return null;
   return {
     assurance: agent.assurance,
     id: bounded(agent.id, 253),
