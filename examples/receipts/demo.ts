@@ -47,6 +47,8 @@ interface Stage {
   readonly mcpUrl: string;
   readonly mailApiUrl: string;
   readonly uploadToken: string;
+  /** Public key of the audit log, noted when the log began: a key from the folder proves less. */
+  readonly logKey: string;
   /** A key in the agent's environment that must never leave. */
   readonly secret: string;
 }
@@ -71,6 +73,7 @@ async function setUp(directory: string, children: Children): Promise<Stage> {
     mailApiPort: ports.api,
     uploadToken,
   });
+  const logKey = readFileSync(join(auditDirectory, 'log.vkey'), 'utf8').trim();
   const secret = `sk-demo-${randomBytes(16).toString('hex')}`;
   const agent = children.startTalking('agent', program('agent.ts'), {
     MCP_URL: `${sidecar.gatewayUrl}/mcp/mail`,
@@ -80,7 +83,7 @@ async function setUp(directory: string, children: Children): Promise<Stage> {
     MAIL_IMPORT_KEY: secret,
   });
   const controlUrl = `http://127.0.0.1:${ports.control}`;
-  const rest = { sidecar, agent, controlUrl, mcpUrl, mailApiUrl, uploadToken, secret };
+  const rest = { sidecar, agent, controlUrl, mcpUrl, mailApiUrl, uploadToken, logKey, secret };
   return { directory, auditDirectory, children, ...rest };
 }
 
@@ -127,7 +130,7 @@ async function examine(stage: Stage, reports: ReadonlyMap<Step, Report>): Promis
     const text = 'the sidecar ended its calls, signed a last checkpoint and exited with 0';
     stopped.push({ passed: code === 0, text });
   }
-  const verify = await egret('audit', 'verify', auditDirectory);
+  const verify = await egret('audit', 'verify', auditDirectory, '--key', stage.logKey);
   const records = await auditRecords(auditDirectory);
   const results = STORY.map((step) => resultOf(step, reports.get(step) as Report, records));
   const written = {
@@ -146,7 +149,7 @@ async function examine(stage: Stage, reports: ReadonlyMap<Step, Report>): Promis
 const egret = (...args: string[]) => runToEnd([egretProgram(), ...args]);
 
 async function auditRecords(directory: string): Promise<readonly AuditRecord[]> {
-  const { code, text } = await egret('audit', 'show', directory, '--json');
+  const { code, text } = await egret('audit', 'show', directory, '--last', '0', '--json');
   if (code !== 0) throw new Error(`egret audit show: exit code ${code}:\n${text}`);
   return text
     .split('\n')
@@ -187,7 +190,9 @@ function conclude(stage: Stage, { results, checks, verified, metrics }: Aftermat
   say(renderChecks(checks));
   heading('The audit log');
   say(`It stays in ${stage.auditDirectory}\n`);
-  say(`$ egret audit verify ${stage.auditDirectory}\n${verified}`);
+  say(`$ egret audit verify ${stage.auditDirectory} \\
+    --key ${stage.logKey}
+${verified}`);
   const shown = results.find(({ rules }) => rules.length > 0) ?? results[0];
   if (shown?.record && shown.report.answer) {
     say(`\nWhat the agent's model read when it tried "${shown.step.title}":\n`);
