@@ -34,22 +34,26 @@ const DEPTH_MAX = 16;
 
 /** @throws BundleRefused `source_missing`, `source_unreadable`, `source_ambiguous`, `archive_too_large` */
 export async function listDirectory(directory: string): Promise<Listing> {
-  try {
-    const real = await configMapTarget(directory);
-    const entries = new Entries();
-    await list(real, '', 0, entries);
-    return {
-      ...entries.listing(),
-      fingerprint: `${real}\n${entries.lines.join('\n')}`,
-      directory: real,
-    };
-  } catch (error) {
-    throw refusal(error);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await listOnce(await configMapTarget(directory));
+    } catch (error) {
+      // A swap may take away what was about to be listed; only what stays away is missing.
+      const vanished = (error as NodeJS.ErrnoException).code === 'ENOENT';
+      if (!vanished || attempt === ATTEMPTS) throw refusal(error);
+    }
   }
 }
 
+async function listOnce(directory: string): Promise<Listing> {
+  const entries = new Entries();
+  await list(directory, '', 0, entries);
+  const fingerprint = `${directory}\n${entries.lines.join('\n')}`;
+  return { ...entries.listing(), fingerprint, directory };
+}
+
 /**
- * Reads what `listing` lists.
+ * Reads what `listDirectory` lists.
  * @throws BundleRefused as `listDirectory` and `readArchive`; `source_unstable` when it kept changing.
  */
 export async function readSnapshot(directory: string): Promise<BundleContent> {

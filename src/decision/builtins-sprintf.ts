@@ -18,10 +18,13 @@ interface Flags {
   /** Characters; null when not given. */
   width: number | null;
   precision: number | null;
+  /** `%#v`: texts in quotes. */
+  detailed: boolean;
 }
 
 /** Go's own bound; wider is a mistake in the format. */
 const WIDTH_MAX = 1_000_000;
+const DIGITS = /[0-9]+/y;
 
 /**
  * @param charge is called with a number of characters before they are made; it throws to stop the evaluation.
@@ -106,7 +109,7 @@ class Printer {
       this.#flags.width = this.#digits();
       if (afterIndex && this.#flags.width !== null) this.#goodIndex = false;
     }
-    if (this.#take('.')) {
+    if (this.#at + 1 < this.#format.length && this.#take('.')) {
       if (afterIndex) this.#goodIndex = false;
       afterIndex = this.#index();
       if (this.#take('*')) {
@@ -133,6 +136,15 @@ class Printer {
     const arg = this.#args[this.#next];
     if (arg === undefined) return `%!${verb}(MISSING)`;
     this.#next++;
+    // As Go: with %v, the flags + and # ask for another form instead of a sign and a prefix.
+    const { sharp, plus } = this.#flags;
+    if (verb === 'v')
+      this.#flags = {
+        ...this.#flags,
+        detailed: sharp,
+        sharp: false,
+        plus: plus && typeof arg === 'bigint' && !isInt64(arg),
+      };
     return this.#value(arg, verb);
   }
 
@@ -166,11 +178,14 @@ class Printer {
   }
 
   #digits(): number | null {
-    const match = /^[0-9]+/.exec(this.#format.slice(this.#at, this.#at + 12));
+    DIGITS.lastIndex = this.#at;
+    const match = DIGITS.exec(this.#format);
     if (match === null) return null;
-    this.#at += match[0].length;
+    this.#at = DIGITS.lastIndex;
     const value = Number(match[0]);
-    return value <= WIDTH_MAX ? value : null;
+    if (value <= WIDTH_MAX) return value;
+    this.#at = this.#format.length; // as Go: there is no verb after a number like that
+    return null;
   }
 
   /** The argument that `*` stands for; null when it is no sensible count. */
@@ -185,8 +200,8 @@ class Printer {
     this.#charge((this.#flags.width ?? 0) + (this.#flags.precision ?? 0));
     const text = formatted(arg, verb, this.#flags);
     if (text !== null) return text;
-    const plain = formatted(arg, 'v', this.#flags) ?? '';
-    return `%!${verb}(${typeOf(arg)}=${plain})`;
+    if (typeof arg === 'bigint' && !isInt64(arg)) return `%!${verb}(big.Int=${arg})`;
+    return `%!${verb}(${typeOf(arg)}=${formatted(arg, 'v', { ...this.#flags, detailed: false })})`;
   }
 }
 
@@ -198,6 +213,7 @@ const newFlags = (): Flags => ({
   zero: false,
   width: null,
   precision: null,
+  detailed: false,
 });
 
 function typeOf(arg: Arg): string {
@@ -210,7 +226,7 @@ const isInt64 = (value: bigint) => BigInt.asIntN(64, value) === value;
 
 /** Null when the verb does not fit the type. */
 function formatted(arg: Arg, verb: string, flags: Flags): string | null {
-  if (verb === 'T') return pad(typeOf(arg), flags);
+  if (verb === 'T') return formatString(typeOf(arg), 's', flags);
   if (typeof arg === 'string') return formatString(arg, verb, flags);
   if (typeof arg === 'number') return formatFloat(arg, verb, flags);
   return formatInteger(arg, verb, flags);
@@ -227,7 +243,7 @@ function formatString(text: string, verb: string, flags: Flags): string | null {
   const cut = flags.precision === null ? text : [...text].slice(0, flags.precision).join('');
   switch (verb) {
     case 'v':
-      return pad(flags.sharp ? quoted(cut, flags.plus) : cut, flags);
+      return pad(flags.detailed ? quoted(cut, false) : cut, flags);
     case 's':
       return pad(cut, flags);
     case 'q':
@@ -253,6 +269,9 @@ function hexOf(text: string, upper: boolean, flags: Flags): string {
   return upper ? hex.toUpperCase() : hex;
 }
 
+/** Go's unicode.IsPrint. */
+const PRINTABLE = /[\p{L}\p{M}\p{N}\p{P}\p{S} ]/u;
+
 const ESCAPES: Readonly<Record<string, string>> = {
   '\x07': '\\a',
   '\b': '\\b',
@@ -273,9 +292,7 @@ function quoted(text: string, ascii: boolean, quote = '"'): string {
     const short = character === '"' && quote !== '"' ? undefined : ESCAPES[character];
     if (short !== undefined) out += short;
     else if (character === quote) out += `\\${quote}`;
-    else if (
-      ascii ? code >= 0x20 && code < 0x7f : /[\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(character)
-    ) {
+    else if (ascii ? code >= 0x20 && code < 0x7f : PRINTABLE.test(character)) {
       out += character;
     } else out += escapedCode(code);
   }
@@ -292,8 +309,8 @@ const BASES: Readonly<Record<string, { radix: number; prefix: string }>> = {
   v: { radix: 10, prefix: '' },
   d: { radix: 10, prefix: '' },
   b: { radix: 2, prefix: '0b' },
-  o: { radix: 8, prefix: '0' },
-  O: { radix: 8, prefix: '0o' },
+  o: { radix: 8, prefix: '' },
+  O: { radix: 8, prefix: '' },
   x: { radix: 16, prefix: '0x' },
   X: { radix: 16, prefix: '0X' },
 };
@@ -310,8 +327,9 @@ function formatInteger(value: bigint, verb: string, flags: Flags): string | null
   } else if (flags.zero && !flags.minus && flags.width !== null) {
     digits = digits.padStart(flags.width - sign.length, '0');
   }
-  const prefixed = (flags.sharp && verb !== 'v') || verb === 'O';
-  const prefix = prefixed && !(base.prefix === '0' && digits.startsWith('0')) ? base.prefix : '';
+  const octal = base.radix === 8 && flags.sharp && (verb === 'o' || isInt64(value)) && !digits.startsWith('0') ? '0' : '';
+  const other = base.radix !== 8 && flags.sharp ? base.prefix : '';
+  const prefix = (verb === 'O' ? '0o' : '') + octal + other;
   return pad(sign + prefix + digits, { ...flags, zero: false });
 }
 
@@ -323,7 +341,7 @@ function formatCharacter(value: bigint, verb: string, flags: Flags): string | nu
   if (verb !== 'U') return null;
   const digits = BigInt.asUintN(64, value).toString(16).toUpperCase();
   const name = `U+${digits.padStart(Math.max(4, flags.precision ?? 0), '0')}`;
-  const shown = flags.sharp && valid ? `${name} '${character}'` : name;
+  const shown = flags.sharp && valid && PRINTABLE.test(character) ? `${name} '${character}'` : name;
   return pad(shown, { ...flags, zero: false });
 }
 

@@ -90,7 +90,8 @@ const parseBytes = ofText((raw) => {
   return minus === '-' ? -bytes : bytes;
 });
 
-const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!\/)|(?=\/))){4}\/(?:3[0-2]|[12]?\d)$/;
+const IPV4 =
+  /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!\/)|(?=\/))){4}\/0*(?:3[0-2]|[12]?\d)$/;
 const IPV6 = /^([0-9a-f:.]{2,45})\/0*(?:12[0-8]|1[01]\d|[1-9]?\d)$/i;
 
 /** Go's net.ParseCIDR. The URL parser reads IPv6 addresses by the same rules. */

@@ -8,7 +8,8 @@
  * - a small loop pays for its first round with the code around it and for each further round on the way back;
  * - a big loop pays in its header for each round.
  *
- * Host functions cost nothing here: the host subtracts from the global itself. Pure.
+ * Free are small functions that the host itself calls, and host functions: for those the host subtracts from the
+ * global. Pure.
  */
 import {
   OP,
