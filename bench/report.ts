@@ -22,7 +22,7 @@ export function renderReport(result: Result): string {
       rowsTable(result, connections),
     ]),
     '## Ratios',
-    'Egret (record written) beside each peer of this run. Above 1 is better for Egret in both columns.',
+    'Egret (record written) beside each peer of this run. Above 1 is better for Egret in every column.',
     ratiosTable(result),
     '## Parts',
     partsTable(result),
@@ -47,7 +47,7 @@ function method(result: Result): string {
     `${result.rounds} interleaved rounds of ${result.seconds} s for each cell; every figure is the median of the rounds. One proxy process or worker each.`,
     'Egret, the OPA rows and OPA-Envoy decide every call by the receipts rules and keep a record of every decision; Egret has its metrics on.',
     'Before and after the rounds each of them is asked for a refusal, and a row with an error, an answer that is not the upstream’s, or an answer without a decision record does not count.',
-    '`added` is p50 less the p50 of the direct row. Memory is resident memory of all processes of the row: the median after the measurements and the highest peak since the start.',
+    '`added` is p50 less the p50 of the direct row. `CPU/call` is processor time of the row’s own processes for each call, which a busy machine distorts least. Memory is resident memory of all processes of the row: the median after the measurements and the highest peak since the start.',
   ].join('\n');
 }
 
@@ -61,7 +61,7 @@ function rowsTable(result: Result, connections: Connections): string {
     .filter((row) => row.connections === connections)
     .map((row) => (row.invalid === null ? rowCells(row, direct) : invalidCells(row)));
   return table(
-    ['contender', 'calls/s', 'p50', 'p90', 'p99', 'added', 'memory', 'peak', 'version'],
+    ['contender', 'calls/s', 'p50', 'p90', 'p99', 'added', 'CPU/call', 'memory', 'peak', 'version'],
     cells,
   );
 }
@@ -74,6 +74,7 @@ function rowCells(row: Row, direct: Row | null): Cells {
     us(row.p90Us),
     us(row.p99Us),
     direct === null || row === direct ? '-' : us(row.p50Us - direct.p50Us),
+    row.cpuUs === null ? '-' : us(row.cpuUs),
     mb(row.residentBytes),
     mb(row.peakBytes),
     row.version,
@@ -83,14 +84,20 @@ function rowCells(row: Row, direct: Row | null): Cells {
 const invalidCells = (row: Row): Cells => [
   row.title,
   'does not count',
-  ...Array<string>(6).fill('-'),
+  ...Array<string>(7).fill('-'),
   (row.invalid ?? '').split('\n', 1)[0] ?? '',
 ];
 
 function ratiosTable(result: Result): string {
   const peers = result.rows.filter((row) => row.connections === 1 && row.key !== EGRET);
   return table(
-    ['peer', 'calls/s, 16 connections', 'latency p50, 1 connection', 'added p50, 1 connection'],
+    [
+      'peer',
+      'calls/s, 16 connections',
+      'CPU/call, 16 connections',
+      'latency p50, 1 connection',
+      'added p50, 1 connection',
+    ],
     peers.map((peer) => [
       peer.title,
       ratio(
@@ -99,6 +106,7 @@ function ratiosTable(result: Result): string {
         16,
         (egret, other) => egret.requestsPerSecond / other.requestsPerSecond,
       ),
+      ratio(result, peer.key, 16, (egret, other) => (other.cpuUs ?? NaN) / (egret.cpuUs ?? NaN)),
       ratio(result, peer.key, 1, (egret, other) => other.p50Us / egret.p50Us),
       addedRatio(result, peer.key),
     ]),
@@ -113,8 +121,10 @@ function ratio(
 ): string {
   const egret = validRow(rows, EGRET, connections);
   const other = validRow(rows, key, connections);
-  return egret === null || other === null ? '-' : `${of(egret, other).toFixed(2)}x`;
+  return egret === null || other === null ? '-' : times(of(egret, other));
 }
+
+const times = (factor: number) => (Number.isFinite(factor) ? `${factor.toFixed(2)}x` : '-');
 
 function addedRatio(result: Result, key: ContenderKey): string {
   const direct = validRow(result.rows, 'direct', 1);

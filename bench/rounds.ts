@@ -4,8 +4,8 @@
  */
 import type { Contender, ContenderKey } from './contender.ts';
 import type { Generator, Sample } from './generator.ts';
-import { residentOf } from './memory.ts';
 import { check } from './probe.ts';
+import { usageOf } from './usage.ts';
 
 export const CONNECTIONS = [1, 16] as const;
 export type Connections = (typeof CONNECTIONS)[number];
@@ -31,6 +31,8 @@ export interface Row {
   /** Resident bytes after the measurements: the median of now, the highest peak; null when it has no own process. */
   readonly residentBytes: number | null;
   readonly peakBytes: number | null;
+  /** Processor time of its own processes for one call, in microseconds: what sharing the machine distorts least. */
+  readonly cpuUs: number | null;
   /** Why the row does not count; null when it does. */
   readonly invalid: string | null;
 }
@@ -39,6 +41,7 @@ interface Measured {
   readonly sample: Sample;
   readonly residentBytes: number | null;
   readonly peakBytes: number | null;
+  readonly cpuUs: number | null;
   readonly fault: string | null;
 }
 
@@ -91,14 +94,16 @@ async function measure(
   answerBytes: number,
 ): Promise<Measured> {
   const before = (await contender.recorded?.()) ?? 0;
+  const pids = contender.children.map((child) => child.pid);
+  const first = usageOf(pids);
   const sample = await generator.generate(load);
+  const last = pids.length > 0 ? usageOf(pids) : null;
   const after = (await contender.recorded?.()) ?? null;
-  const resident = residentOf(contender.children.map((child) => child.pid));
-  const own = contender.children.length > 0 ? resident : null;
   return {
     sample,
-    residentBytes: own?.nowBytes ?? null,
-    peakBytes: own?.peakBytes ?? null,
+    residentBytes: last?.nowBytes ?? null,
+    peakBytes: last?.peakBytes ?? null,
+    cpuUs: first === null || last === null ? null : (last.cpuUs - first.cpuUs) / sample.requests,
     fault: faultOf(sample, answerBytes, after === null ? null : after - before),
   };
 }
@@ -135,8 +140,11 @@ function rowOf(
 ): Row {
   const { key, title, version } = contender;
   const of = (pick: (sample: Sample) => number) => median(measured.map((one) => pick(one.sample)));
-  const resident = measured.map((one) => one.residentBytes).filter((bytes) => bytes !== null);
-  const peaks = measured.map((one) => one.peakBytes).filter((bytes) => bytes !== null);
+  const own = (pick: (one: Measured) => number | null) =>
+    measured.map(pick).filter((value) => value !== null);
+  const resident = own((one) => one.residentBytes);
+  const peaks = own((one) => one.peakBytes);
+  const cpu = own((one) => one.cpuUs);
   return {
     key,
     title,
@@ -148,6 +156,7 @@ function rowOf(
     p99Us: of((sample) => sample.p99Us),
     residentBytes: resident.length > 0 ? median(resident) : null,
     peakBytes: peaks.length > 0 ? Math.max(...peaks) : null,
+    cpuUs: cpu.length > 0 ? median(cpu) : null,
     invalid: measured.map((one) => one.fault).find((fault) => fault !== null) ?? null,
   };
 }

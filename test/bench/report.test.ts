@@ -24,6 +24,7 @@ function row(key: ContenderKey, connections: Connections, change: Partial<Row> =
     p99Us: 300,
     residentBytes: 50 * MB,
     peakBytes: 60 * MB,
+    cpuUs: 50,
     invalid: null,
     ...change,
   };
