@@ -107,7 +107,6 @@ export interface ArgumentSpec {
   readonly mail?: MailSpec | undefined;
 }
 export const HTTP_ARGUMENTS: ArgumentSpec = { from: ['path', 'query', 'json', 'form'] };
-export const MCP_ARGUMENTS: ArgumentSpec = { from: ['mcp'] };
 
 /** Layers of entries; a match in an earlier layer wins over any in a later one. */
 export interface Catalogue {

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseMail } from '../../src/call/mail.ts';
+import { parseMailTree } from '../../src/call/mail-part.ts';
 
 const crlf = (...lines: string[]) => Buffer.from(lines.join('\r\n'), 'latin1');
 const outcome = async (bytes: Uint8Array) => {
@@ -196,6 +197,25 @@ const REFUSED: [sentence: string, mail: Buffer][] = [
 for (const [sentence, mail] of REFUSED) {
   void test(`refused: ${sentence}`, async () => assert.equal(await outcome(mail), 'call.bad_mail'));
 }
+
+void test('where the second reader sees text and the first a file, the mail is refused', async () => {
+  const mail = multipart(['Content-Type: text/plain; name=note.txt', '', 'shown or not?']);
+  assert.equal(parseMailTree(mail).ok, true);
+  assert.deepEqual(await parseMail(mail), {
+    ok: false,
+    reason: 'call.bad_mail',
+    detail: 'two readers see different texts',
+  });
+});
+
+void test('the strict reader alone refuses a boundary after a bare line feed', () => {
+  const text = ['', 'x\n--b1', '', 'y'];
+  assert.deepEqual(parseMailTree(multipart(text)), {
+    ok: false,
+    detail: 'a boundary after a bare line feed',
+  });
+  assert.equal(parseMailTree(multipart(['', 'x\n--b2', '', 'y'])).ok, true);
+});
 
 void test('nesting is bounded', async () => {
   const nested = (depth: number): string[] =>
