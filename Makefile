@@ -10,8 +10,9 @@ help: ## print the targets
 
 install: node_modules/.stamp ## install Node 24 and the packages
 
+# Not `npm ci`: it fails where a registry lacks the optional packages of other platforms. Versions come from the lock.
 node_modules/.stamp: package.json package-lock.json
-	npm ci --no-audit --no-fund --loglevel=error
+	npm install --no-save --no-audit --no-fund --loglevel=error
 	@node --version | grep -qE '^v(2[4-9]|[3-9][0-9])' || { echo "expected Node 24 from node_modules/.bin, found $$(node --version)"; exit 1; }
 	@touch $@
 
@@ -28,7 +29,7 @@ tools: .tools/bin/opa ## build OPA, the policy compiler, from its Go module
 build: install ## bundle the command into dist/egret.mjs
 	@esbuild src/main.ts --bundle --platform=node --target=node24 --format=esm --outfile=dist/egret.mjs \
 	  --sourcemap=external --log-level=warning --legal-comments=none \
-	  --banner:js="#!/usr/bin/env node$$(printf '\n')import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);"
+	  --banner:js=$$'#!/usr/bin/env node\nimport { createRequire } from "node:module"; const require = createRequire(import.meta.url);'
 	@chmod +x dist/egret.mjs
 
 demo: build ## play the receipts story with real parts; KEEP=1 leaves it running

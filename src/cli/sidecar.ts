@@ -8,6 +8,9 @@ import type { Config } from '../config/schema.ts';
 import { startSidecar } from '../sidecar/sidecar.ts';
 import { StartError } from '../sidecar/start-error.ts';
 
+/** Time for the last log line to be written. */
+const LAST_WORDS_MS = 100;
+
 export function sidecarCommand(): Command {
   return new Command('sidecar')
     .description('run the policy enforcement point beside an agent')
@@ -49,6 +52,14 @@ async function run(config: Config, file: string): Promise<void> {
         },
       );
     };
+    const fail = (error: unknown) => {
+      sidecar.fail(error);
+      process.stderr.write(`egret: ${error instanceof Error ? error.stack : String(error)}\n`);
+      process.exitCode = 1;
+      setTimeout(() => process.exit(1), LAST_WORDS_MS);
+    };
+    process.on('uncaughtException', fail);
+    process.on('unhandledRejection', fail);
     process.once('SIGTERM', stop);
     process.once('SIGINT', stop);
   } catch (error) {

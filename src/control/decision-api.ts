@@ -28,6 +28,8 @@ export interface DecisionApiParts {
   /** @returns false when the audit log does not take the record. */
   readonly upload: (sha256: string, bytes: number | null, client: string) => Promise<boolean>;
   readonly counted: (endpoint: 'review' | 'data' | 'upload', result: string) => void;
+  /** A credential that is none, or not for this endpoint. */
+  readonly unauthorized: (reason: ReasonCode) => void;
   readonly bodyBytesMax: number;
 }
 
@@ -43,9 +45,11 @@ export function decisionApi(parts: DecisionApiParts): Express {
   const route = (path: string, may: Client['may'], answer: Answer) =>
     app.post(path, (request, response, next) => {
       const client = authenticate(parts.clients, request.get('authorization'));
-      if (client === null) refuse(response, 'identity.unauthenticated');
-      else if (client.may !== may) refuse(response, 'identity.forbidden');
-      else {
+      const problem = client === null ? 'identity.unauthenticated' : 'identity.forbidden';
+      if (client === null || client.may !== may) {
+        parts.unauthorized(problem);
+        refuse(response, problem);
+      } else {
         body(request, response, (error?: unknown) => {
           if (error !== undefined) refuse(response, bodyReason(error));
           else answer(request, response, client).catch(next);

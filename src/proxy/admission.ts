@@ -1,6 +1,6 @@
 /**
  * Bounds the work under way: calls, tunnels and the bytes of their bodies. What does not fit is turned away at once,
- * before it costs anything. Owns three counters.
+ * before it costs anything. Shell: owns the counters of what is under way.
  */
 import type { Admission, Slot } from './ports.ts';
 
@@ -20,7 +20,11 @@ export interface AdmissionControl extends Admission {
   readonly draining: () => boolean;
 }
 
-export function createAdmission(bounds: AdmissionBounds): AdmissionControl {
+/** @param onTunnels told of each tunnel that opens and ends. */
+export function createAdmission(
+  bounds: AdmissionBounds,
+  onTunnels: (delta: 1 | -1) => void = () => undefined,
+): AdmissionControl {
   let calls = 0;
   let tunnels = 0;
   let buffered = 0;
@@ -56,8 +60,10 @@ export function createAdmission(bounds: AdmissionBounds): AdmissionControl {
     enterTunnel() {
       if (draining || tunnels >= bounds.tunnelsMax) return null;
       tunnels += 1;
+      onTunnels(1);
       return () => {
         tunnels -= 1;
+        onTunnels(-1);
       };
     },
   };

@@ -7,7 +7,7 @@ import { type Refusal, refuse } from '../decision/enforcement.ts';
 import type { ReasonCode } from '../decision/reason.ts';
 import type { Incoming, Reply } from './exchange.ts';
 import { decisionOf, judge, type Question } from './judgement.ts';
-import type { Parts, PolicyState, Slot } from './ports.ts';
+import type { Parts, PolicyState, Slot, Watch } from './ports.ts';
 import { recordPermit, recordRefusal } from './record.ts';
 import { type RefusalShape, renderRefusal } from './refusal.ts';
 import { isToolError } from './result.ts';
@@ -50,11 +50,26 @@ export async function handleCall(
 }
 
 async function travel(journey: Journey, slot: Slot): Promise<void> {
-  const { parts, route, incoming, id, reply } = journey;
+  const { parts, route, incoming, id } = journey;
   // The revision is pinned first: recognition, decision and record all speak of the same one.
   const policy = parts.policy();
   const { recognition, body } = await recognise(journey, policy, slot);
   const watch = parts.observe({ id, incoming, route, recognition, startedMs: journey.startedMs });
+  try {
+    await judgeAndForward(journey, { recognition, body }, policy, watch);
+  } catch (error) {
+    watch.end('proxy.internal');
+    throw error;
+  }
+}
+
+async function judgeAndForward(
+  journey: Journey,
+  { recognition, body }: Recognised,
+  policy: PolicyState,
+  watch: Watch,
+): Promise<void> {
+  const { parts, route, incoming, id, reply } = journey;
   const question: Question = { id, incoming, recognition, policy, traceId: watch.traceId };
   const judged = judge(parts, question);
   const decision = decisionOf(parts, { route, question, judged, body, spanId: watch.spanId });

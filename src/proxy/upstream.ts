@@ -54,6 +54,8 @@ export interface UpstreamOptions {
   readonly headersTimeoutMs: number;
   readonly bodyTimeoutMs: number;
   readonly connectionsMax: number;
+  /** Told how long each new connection to a tool took. */
+  readonly onConnected?: (seconds: number) => void;
 }
 
 export interface Upstream {
@@ -111,7 +113,7 @@ function poolFor(
     connections: options.connectionsMax,
     pipelining: 1,
     allowH2: false,
-    connect: pinnedConnector(pinned, options.connectTimeoutMs),
+    connect: pinnedConnector(pinned, options),
     headersTimeout: options.headersTimeoutMs,
     bodyTimeout: options.bodyTimeoutMs,
     maxHeaderSize: RESPONSE_HEADER_BYTES_MAX,
@@ -135,20 +137,24 @@ function originUrl(origin: Origin): string {
 
 function pinnedConnector(
   pinned: { address: string; port: number } | null,
-  timeout: number,
+  { connectTimeoutMs, onConnected }: UpstreamOptions,
 ): buildConnector.connector {
-  const connect = buildConnector({ timeout, allowH2: false, maxCachedSessions: 0 });
-  if (pinned === null) return connect;
+  const connect = buildConnector({
+    timeout: connectTimeoutMs,
+    allowH2: false,
+    maxCachedSessions: 0,
+  });
   return (options, callback) => {
-    const target = {
-      ...options,
-      hostname: pinned.address,
-      port: String(pinned.port),
-      servername: options.servername ?? options.hostname,
-    };
-    connect(target, (...[error, socket]) => {
-      if (error !== null) callback(error, null);
-      else if (sameAddress(socket, pinned.address)) callback(null, socket);
+    const startedMs = performance.now();
+    const place = pinned === null ? {} : { hostname: pinned.address, port: String(pinned.port) };
+    const servername = options.servername ?? options.hostname;
+    connect({ ...options, ...place, servername }, (...[error, socket]) => {
+      if (error !== null) {
+        callback(error, null);
+        return;
+      }
+      onConnected?.((performance.now() - startedMs) / 1000);
+      if (pinned === null || sameAddress(socket, pinned.address)) callback(null, socket);
       else {
         socket.destroy();
         callback(new AddressMismatch('peer is not the pinned address'), null);

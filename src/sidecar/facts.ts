@@ -1,6 +1,7 @@
 /**
  * Gathers what the sidecar itself knows about a call: who the agent is, which run it belongs to, what of its files a
- * user provided, what time it is. The policy information point (PIP). Owns the step counters of named runs.
+ * user provided, what time it is. The policy information point (PIP).
+ * Shell: owns the step counters of named runs.
  */
 
 import type { ToolCall } from '../call/tool-call.ts';

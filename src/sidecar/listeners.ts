@@ -94,7 +94,7 @@ export async function openListeners(shared: ListenerParts): Promise<Listeners> {
 }
 
 function decisionApp(shared: ListenerParts) {
-  const { clients, metrics, config } = shared;
+  const { clients, metrics, config, log } = shared;
   return decisionApi({
     clients,
     review: adviser(shared),
@@ -102,6 +102,7 @@ function decisionApp(shared: ListenerParts) {
     counted: (endpoint, result) => {
       if (endpoint === 'upload') metrics.upload(result === 'registered' ? 'registered' : 'refused');
     },
+    unauthorized: (reason) => log.event('identity.refused', { listener: 'decision', reason }),
     bodyBytesMax: config.limits.bodyBytesMax,
   });
 }

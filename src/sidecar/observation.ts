@@ -18,6 +18,7 @@ import {
   SPANS,
   serverSpanName,
   TOOL_ERROR,
+  urlFull,
 } from '../telemetry/semconv.ts';
 import type { CallSpan, Span, Tracing } from '../telemetry/trace.ts';
 
@@ -55,11 +56,15 @@ class CallWatch implements Watch {
       tracestate:
         inMessage === undefined ? (headerOf(incoming, 'tracestate') ?? undefined) : undefined,
       links: inMessage === undefined ? [] : [inHttp],
-      attributes: callAttributes(watched, parts.agentId),
+      ...(parts.tracing.exporting ? { attributes: callAttributes(watched, parts.agentId) } : {}),
       startedAt: startedMs,
     });
     this.#step = this.#span.child(SPANS.decide, 'internal');
     parts.metrics.addInflight(1);
+  }
+
+  get #exporting(): boolean {
+    return this.#parts.tracing.exporting;
   }
 
   get traceId(): string {
@@ -76,7 +81,7 @@ class CallWatch implements Watch {
     this.#judgedMs = this.#parts.nowMs();
     metrics.observeStage('recognise', (this.#recognisedMs - this.#watched.startedMs) / 1000);
     metrics.observeStage('decide', (this.#judgedMs - this.#recognisedMs) / 1000);
-    this.#step.end({ attributes: verdictAttributes(decision) });
+    this.#step.end(this.#exporting ? { attributes: verdictAttributes(decision) } : {});
     this.#step = this.#span.child(SPANS.audit, 'internal');
     const { verdict } = decision;
     if (decision.wouldDeny) {
@@ -101,12 +106,8 @@ class CallWatch implements Watch {
 
   leaving(request: OutgoingRequest): ReturnType<Watch['leaving']> {
     const name = httpMethod(request.method);
-    const client = this.#span.child(name, 'client', {
-      [A.httpRequestMethod]: name,
-      [A.serverAddress]: request.origin.host,
-      [A.serverPort]: request.origin.port,
-      [A.urlScheme]: request.origin.scheme,
-    });
+    const attributes = this.#exporting ? requestAttributes(name, request) : {};
+    const client = this.#span.child(name, 'client', attributes);
     const { tracestate } = this.#span;
     const context = [
       ['traceparent', client.traceparent()] as const,
@@ -146,7 +147,7 @@ class CallWatch implements Watch {
     if (refused) log.event('call.refused', fields);
     else log.event('call.allowed', fields);
     this.#span.end({
-      keep: refused,
+      keep: refused || decision?.wouldDeny === true,
       failed: reason.startsWith('upstream.') || reason.startsWith('proxy.'),
       attributes: { [A.reason]: reason },
     });
@@ -200,9 +201,11 @@ function isFailure(reason: ReasonCode): boolean {
 function spanName({ incoming, recognition }: Watched): string {
   if (!recognition.ok) return serverSpanName(httpMethod(incoming.method), null);
   const { call } = recognition;
+  // Only names of the catalogue: an agent must not be able to choose the names of spans.
+  const namesTool = call.tool.known && call.mcp?.method === 'tools/call';
   return call.mcp === null
     ? serverSpanName(httpMethod(incoming.method), call.tool.known ? call.tool.name : null)
-    : serverSpanName(call.mcp.method, call.mcp.method === 'tools/call' ? call.tool.name : null);
+    : serverSpanName(call.mcp.method, namesTool ? call.tool.name : null);
 }
 
 function callAttributes(
@@ -227,6 +230,18 @@ function callAttributes(
     [A.serverPort]: destination.port,
     ...(tool.server === null ? {} : { [A.toolServer]: tool.server }),
     ...(mcp === null ? {} : { [A.mcpMethodName]: mcp.method, [A.mcpProtocolVersion]: mcp.version }),
+  };
+}
+
+function requestAttributes(method: string, { origin, path }: OutgoingRequest): Attributes {
+  const host = origin.host.includes(':') ? `[${origin.host}]` : origin.host;
+  const url = urlFull(`${origin.scheme}://${host}:${origin.port}${path}`);
+  return {
+    [A.httpRequestMethod]: method,
+    [A.serverAddress]: origin.host,
+    [A.serverPort]: origin.port,
+    [A.urlScheme]: origin.scheme,
+    ...(url === null ? {} : { [A.urlFull]: url }),
   };
 }
 

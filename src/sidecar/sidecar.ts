@@ -8,10 +8,10 @@ import { type Journal, openJournal } from '../audit/journal.ts';
 import type { Config } from '../config/schema.ts';
 import { loadClients } from '../control/credential.ts';
 import { UploadRegistry } from '../decision/uploads.ts';
-import { createAdmission } from '../proxy/admission.ts';
+import { type AdmissionControl, createAdmission } from '../proxy/admission.ts';
 import type { Parts } from '../proxy/ports.ts';
 import { createResolver } from '../proxy/resolver.ts';
-import { createUpstream } from '../proxy/upstream.ts';
+import { createUpstream, type Upstream } from '../proxy/upstream.ts';
 import { createLog, type Log } from '../telemetry/log.ts';
 import { createMetrics, type Metrics } from '../telemetry/metric.ts';
 import { createTracing, type Tracing } from '../telemetry/trace.ts';
@@ -32,6 +32,8 @@ export interface SidecarContext {
 export interface Sidecar {
   /** Drains, signs a last checkpoint, and resolves when nothing is left running. */
   stop(signal: string): Promise<void>;
+  /** Says that a bug ends the process. Nothing may be let through in a state that nobody knows. */
+  fail(error: unknown): void;
 }
 
 /** @throws StartError, ConfigError */
@@ -51,32 +53,29 @@ export async function startSidecar(config: Config, context: SidecarContext): Pro
   const tracing = await openTracing(config, metrics);
   const journal = await openAudit(config, metrics, log);
   const policy = await openPolicy(config, { metrics, log, journal });
-  const admission = createAdmission(config.limits);
+  const admission = createAdmission(config.limits, metrics.addTunnels);
   const ownPorts = new Set<number>();
   const resolve = createResolver({ ...config.upstream, ownPorts: () => ownPorts });
-  const upstream = createUpstream({ ...config.upstream, resolve });
+  const upstream = createUpstream({
+    ...config.upstream,
+    resolve,
+    onConnected: metrics.observeConnect,
+  });
   const uploads = new UploadRegistry({
     uploadsMax: config.limits.uploadsMax,
     ageMsMax: config.limits.uploadAgeSecondsMax * 1000,
   });
   metrics.watchUploads(() => uploads.size);
-  const agent = configuredAgent(config);
-  const workload = workloadOf(config.agent.labels, context.environment);
-  const { environment } = config.agent;
-  const parts: Parts = {
-    policy: policy.state,
-    facts: factsFrom({ agent, environment, workload, uploads, clock }),
-    mode: config.enforcement,
-    recorder: createRecorder({ journal, durability: config.audit.durability, agent }),
-    upstream,
+  const parts = pipelineParts(config, context, {
+    log,
+    metrics,
+    tracing,
+    journal,
+    policy,
     admission,
-    observe: createObserver({ tracing, metrics, log, agentId: agent.id, nowMs: clock.monotonicMs }),
-    shed: (cause) => metrics.shed(cause === 'proxy.draining' ? 'draining' : 'calls'),
-    failed: (id, error) =>
-      log.event('call.internal_error', { decision_id: id, error: describe(error) }),
-    clock,
-    bodyBytesMax: config.limits.bodyBytesMax,
-  };
+    upstream,
+    uploads,
+  });
   const listeners = await openListeners({
     config,
     parts,
@@ -104,7 +103,42 @@ export async function startSidecar(config: Config, context: SidecarContext): Pro
     admission,
     upstream,
   };
-  return { stop: (signal) => stop(running, signal) };
+  return {
+    stop: (signal) => stop(running, signal),
+    fail: (error) => log.event('sidecar.failed', { error: describe(error) }),
+  };
+}
+
+interface Built {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly tracing: Tracing;
+  readonly journal: Journal;
+  readonly policy: PolicyHolder;
+  readonly admission: AdmissionControl;
+  readonly upstream: Upstream;
+  readonly uploads: UploadRegistry;
+}
+
+function pipelineParts(config: Config, context: SidecarContext, built: Built): Parts {
+  const { log, metrics, tracing, journal, policy, admission, upstream, uploads } = built;
+  const agent = configuredAgent(config);
+  const workload = workloadOf(config.agent.labels, context.environment);
+  const { environment } = config.agent;
+  return {
+    policy: policy.state,
+    facts: factsFrom({ agent, environment, workload, uploads, clock }),
+    mode: config.enforcement,
+    recorder: createRecorder({ journal, durability: config.audit.durability, agent }),
+    upstream,
+    admission,
+    observe: createObserver({ tracing, metrics, log, agentId: agent.id, nowMs: clock.monotonicMs }),
+    shed: (cause) => metrics.shed(cause === 'proxy.draining' ? 'draining' : 'calls'),
+    failed: (id, error) =>
+      log.event('call.internal_error', { decision_id: id, error: describe(error) }),
+    clock,
+    bodyBytesMax: config.limits.bodyBytesMax,
+  };
 }
 
 interface Running {
@@ -115,8 +149,8 @@ interface Running {
   readonly tracing: Tracing;
   readonly metrics: Metrics;
   readonly log: Log;
-  readonly admission: ReturnType<typeof createAdmission>;
-  readonly upstream: ReturnType<typeof createUpstream>;
+  readonly admission: AdmissionControl;
+  readonly upstream: Upstream;
 }
 
 const DRAIN_LOOK_MS = 20;
@@ -144,7 +178,7 @@ async function stop(running: Running, signal: string): Promise<void> {
 }
 
 /** Calls whose connections were closed end within a few turns; a bounded wait lets their outcomes be written. */
-async function settle(admission: ReturnType<typeof createAdmission>): Promise<void> {
+async function settle(admission: AdmissionControl): Promise<void> {
   for (let look = 0; look < 50 && admission.calls() + admission.tunnels() > 0; look += 1) {
     await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS));
   }

@@ -76,6 +76,8 @@ export interface CallSpan {
 }
 
 export interface Tracing {
+  /** False when no span leaves: attributes need not be made then. */
+  readonly exporting: boolean;
   startCall(start: CallStart): CallSpan;
   /** Sends what waits, bounded by `exportTimeoutMs`. */
   close(): Promise<void>;
@@ -88,6 +90,7 @@ export async function createTracing(options: TracingOptions): Promise<Tracing> {
   const ratio = options.sampleRatio ?? 1;
   if (options.endpoint === undefined) {
     return {
+      exporting: false,
       startCall: (start) => unrecordedCall(identify(start, 0)),
       close: () => Promise.resolve(),
     };
@@ -106,6 +109,7 @@ export async function createTracing(options: TracingOptions): Promise<Tracing> {
     onDropped,
   });
   return {
+    exporting: true,
     startCall: (start) => new RecordedCall(sink, start, identify(start, ratio), onDropped),
     close: () => sink.close(),
   };

@@ -1,3 +1,4 @@
+/** The configuration file: defaults, paths, and one clear message for each mistake. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,3 +1,4 @@
+/** What the decision API reads of a review, and who may ask it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { authenticate, loadClients } from '../../src/control/credential.ts';

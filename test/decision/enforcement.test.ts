@@ -1,3 +1,4 @@
+/** Verdict by mode: what is forwarded, what is refused. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type EnforcementMode, enforce } from '../../src/decision/enforcement.ts';

@@ -1,3 +1,4 @@
+/** What obligations change, and what they can never change. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

@@ -1,3 +1,4 @@
+/** Provenance of attachments: only what a front end registered is an upload. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { UploadRegistry } from '../../src/decision/uploads.ts';

@@ -1,3 +1,4 @@
+/** Classes of addresses, beside an independent library. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

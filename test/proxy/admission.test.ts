@@ -1,3 +1,4 @@
+/** Bounds on calls, bytes and tunnels under way. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createAdmission } from '../../src/proxy/admission.ts';

@@ -1,3 +1,4 @@
+/** HTTP messages that could be read in two ways. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Incoming } from '../../src/proxy/exchange.ts';

@@ -1,3 +1,4 @@
+/** Which answers count as errors of the tool. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isToolError } from '../../src/proxy/result.ts';

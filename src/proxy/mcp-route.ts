@@ -7,13 +7,13 @@ import { forwardHeaders } from '../call/headers.ts';
 import { type RecognizedMcp, recognizeMcp } from '../call/recognize-mcp.ts';
 import { type Refused, refuse } from '../call/refused.ts';
 import { parseStrictJson } from '../call/strict-json.ts';
-import type { Incoming } from '../proxy/exchange.ts';
-import type { GatewayTarget } from '../proxy/gateway-route.ts';
-import { headerOf } from '../proxy/message-rules.ts';
-import type { RefusalShape } from '../proxy/refusal.ts';
-import { type Recognition, type Route, unrecognized } from '../proxy/route.ts';
-import type { Origin } from '../proxy/upstream.ts';
-import { type McpMessage, parseMcpRequest, parseMcpStream } from './codec.ts';
+import { type McpMessage, parseMcpRequest, parseMcpStream } from '../mcp/codec.ts';
+import type { Incoming } from './exchange.ts';
+import type { GatewayTarget } from './gateway-route.ts';
+import { headerOf } from './message-rules.ts';
+import type { RefusalShape } from './refusal.ts';
+import { type Recognition, type Route, unrecognized } from './route.ts';
+import type { Origin } from './upstream.ts';
 
 /** The answer is looked at for the outcome record, so it must not come compressed. */
 const DROP = { drop: ['host', 'accept-encoding'] };
