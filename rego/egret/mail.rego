@@ -47,15 +47,18 @@ attachment_bytes := sum([attachment.bytes | some attachment in attachments]) if 
 
 # Subject, bodies, other arguments or attachment names contain one of the words, however they are spaced,
 # hyphenated, capitalised or marked up.
-says_any(list) if {
-	some word in words.needles(list)
-	contains(everything, word)
-}
+says_any(list) if holds_any(list)
 
 # Letters of an HTML body spelled as character references: nobody writes so who does not hide something.
 says_any(_) if words.hidden_letters(arguments.html)
 
 says(phrase) if says_any([phrase])
+
+# As `says_any`, for words that must be there: nothing is suspected.
+holds_any(list) if {
+	some word in words.needles(list)
+	contains(everything, word)
+}
 
 subject_says_any(list) if {
 	subject := words.squeezed(arguments.subject)

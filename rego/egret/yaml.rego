@@ -161,12 +161,12 @@ parts(name, wanted) := array.concat(
 meets("readable", true) if input.arguments_state in ["parsed", "none"]
 
 meets("to_in_allowlist", addresses) if {
-	shape.are_texts(addresses)
+	shape.are_addresses(addresses)
 	mail.only_to(addresses)
 }
 
 meets("to_domain_in", names) if {
-	shape.are_texts(names)
+	shape.are_domains(names)
 	mail.only_to_domains(names)
 }
 
@@ -204,12 +204,12 @@ meets("body.must_not_contain", list) if {
 }
 
 meets("body.must_contain", list) if {
-	shape.are_texts(list)
-	every word in list { mail.says(word) }
+	shape.are_words(list)
+	every word in list { mail.holds_any([word]) }
 }
 
 meets("subject_contains", list) if {
-	shape.are_texts(list)
+	shape.are_words(list)
 	is_string(mail.arguments.subject)
 	mail.subject_says_any(list)
 }
@@ -260,13 +260,13 @@ fired(triggers) := [name | some name, wanted in triggers; not quiet(name, wanted
 } else := ["always"]
 
 quiet("to_includes", addresses) if {
-	shape.are_texts(addresses)
+	shape.are_addresses(addresses)
 	readable
 	every address in addresses { not mail.recipients[lower(address)] }
 }
 
 quiet("to_domain_includes", names) if {
-	shape.are_texts(names)
+	shape.are_domains(names)
 	readable
 	every name in names { not mail.domains[lower(name)] }
 }

@@ -211,20 +211,11 @@ fit("number", value) if is_amount(value)
 
 fit("pattern", value) if is_pattern(value)
 
-fit("addresses", value) if {
-	are_texts(value)
-	every one in value { is_address(one) }
-}
+fit("addresses", value) if are_addresses(value)
 
-fit("domains", value) if {
-	are_texts(value)
-	every one in value { is_domain(one) }
-}
+fit("domains", value) if are_domains(value)
 
-fit("words", value) if {
-	are_texts(value)
-	every word in words.needles(value) { word != "" }
-}
+fit("words", value) if are_words(value)
 
 fit("scalar", value) if is_scalar(value)
 
@@ -294,6 +285,21 @@ is_prefix(value) if {
 	not contains(trim_suffix(value, "*"), "*")
 }
 
+are_words(value) if {
+	are_texts(value)
+	every word in words.needles(value) { word != "" }
+}
+
+are_addresses(value) if {
+	is_list(value)
+	every one in value { is_address(one) }
+}
+
+are_domains(value) if {
+	is_list(value)
+	every one in value { is_domain(one) }
+}
+
 is_address(value) if {
 	[local, domain] := split(value, "@")
 	local != ""
@@ -302,6 +308,7 @@ is_address(value) if {
 }
 
 is_domain(value) if {
+	is_text(value)
 	not contains(value, "@")
 	not contains(value, "*")
 	not contains(value, " ")

@@ -151,6 +151,12 @@ test_triggers_fire_on_what_cannot_be_read[name] if {
 	decide([allow_all, {"id": "p", "when": {"tool": "*"}, "deny_if": block}], opaque).outcome == "deny"
 }
 
+test_hidden_letters_are_not_the_words_that_must_be_there if {
+	policies := [{"id": "p", "when": {"tool": "*"}, "allow_if": {"body": {"must_contain": ["approved"]}}}]
+	decide(policies, object.union(call, {"arguments": {"html": "&#97;pprove"}})).outcome == "deny"
+	decide(policies, object.union(call, {"arguments": {"html": "approved"}})).outcome == "allow"
+}
+
 test_an_amount_of_the_wrong_type_fires if {
 	policies := [allow_all, {"id": "p", "when": {"tool": "*"}, "deny_if": {"amount_over": 40}}]
 	decide(policies, object.union(call, {"arguments": {"amount": {"value": 1}}})).outcome == "deny"
@@ -220,6 +226,7 @@ malformed := {
 	"words with a number": [allowing({"body": {"must_not_contain": ["secret", 5]}}), "/allow_if/body/must_not_contain"],
 	"no words": [allowing({"body": {"must_not_contain": []}}), "/allow_if/body/must_not_contain"],
 	"words of nothing": [allowing({"body": {"must_not_contain": ["- _"]}}), "/allow_if/body/must_not_contain"],
+	"required words of nothing": [allowing({"subject_contains": ["*"]}), "/allow_if/subject_contains"],
 	"argument is a list": [allowing({"argument": [5]}), "/allow_if/argument"],
 	"an argument without tests": [allowing({"argument": {"amount": 40}}), "/allow_if/argument/amount"],
 	"an argument with an unknown test": [allowing({"argument": {"amount": {"is": 40}}}), "/allow_if/argument/amount/is"],

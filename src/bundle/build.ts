@@ -10,7 +10,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { gunzipSync } from 'node:zlib';
+import { readArchive } from './archive.ts';
 import { writeArchive } from './archive-writer.ts';
 import { BundleBuildError, readSources, type SourceFile } from './build-source.ts';
 
@@ -33,6 +33,7 @@ export const DEFAULT_ENTRYPOINTS = ['egret/decision', 'egret/yaml/errors'] as co
 const ROOTS = ['config', 'egret', 'policies', 'yaml'] as const;
 const API_VERSION = 'egret.dev/v1';
 const COMPILE_TIMEOUT_MS = 60_000;
+const MESSAGE_CHARACTERS_MAX = 4000;
 const run = promisify(execFile);
 
 /**
@@ -48,7 +49,7 @@ export async function buildBundle(options: BuildOptions): Promise<Uint8Array> {
     const entrypoints = options.entrypoints ?? DEFAULT_ENTRYPOINTS;
     const compile = (target: 'wasm' | 'plan') =>
       compiled(options.opa ?? 'opa', stage, target, entrypoints);
-    const [wasm, plan] = await Promise.all([compile('wasm'), compile('plan')]);
+    const [wasm, plan] = await bothOf(compile('wasm'), compile('plan'));
     const dataJson = fileIn(wasm, 'data.json');
     const roots = rootsOf(options.roots ?? ROOTS, modules, dataJson);
     return bundle(options, {
@@ -64,6 +65,12 @@ export async function buildBundle(options: BuildOptions): Promise<Uint8Array> {
   } finally {
     await rm(stage, { recursive: true, force: true });
   }
+}
+
+/** As Promise.all, but no compiler still runs in the stage when it returns. */
+async function bothOf<T>(one: Promise<T>, other: Promise<T>): Promise<[T, T]> {
+  await Promise.allSettled([one, other]);
+  return [await one, await other];
 }
 
 interface Parts {
@@ -100,13 +107,13 @@ async function stageFiles(stage: string, files: readonly SourceFile[]): Promise<
   }
 }
 
-/** Runs the compiler inside the stage, so that no path of this machine reaches the bundle. Returns its tar. */
+/** Runs the compiler inside the stage, so that no path of this machine reaches the bundle. Returns its files. */
 async function compiled(
   opa: string,
   stage: string,
   target: 'wasm' | 'plan',
   entrypoints: readonly string[],
-): Promise<Uint8Array> {
+): Promise<ReadonlyMap<string, Uint8Array>> {
   const output = `../${target}.tar.gz`;
   const sources = join(stage, 'sources');
   const rules = entrypoints.flatMap((entrypoint) => ['-e', entrypoint]);
@@ -119,25 +126,23 @@ async function compiled(
       cause: error,
     });
   }
-  return gunzipSync(await readFile(join(stage, `${target}.tar.gz`)));
+  return readArchive(await readFile(join(stage, `${target}.tar.gz`)), `opa build -t ${target}`);
 }
 
 function compilerMessage(error: unknown): string {
-  const { stderr, message } = error as { stderr?: string; message: string };
-  return (stderr || message).trim().slice(0, 4000);
+  const { stderr, stdout, message } = error as {
+    stderr?: string;
+    stdout?: string;
+    message: string;
+  };
+  return (stderr || stdout || message).trim().slice(0, MESSAGE_CHARACTERS_MAX);
 }
 
-/** One file of a tar that OPA has just written: plain headers, a leading slash. */
-function fileIn(tar: Uint8Array, name: string): Uint8Array {
-  const bytes = Buffer.from(tar.buffer, tar.byteOffset, tar.length);
-  for (let at = 0; at + 512 <= bytes.length; ) {
-    const entry = bytes.toString('latin1', at, bytes.indexOf(0, at)).replace(/^\//, '');
-    const size = Number.parseInt(bytes.toString('latin1', at + 124, at + 135), 8);
-    if (entry === name) return bytes.subarray(at + 512, at + 512 + size);
-    if (entry === '') break;
-    at += 512 + Math.ceil(size / 512) * 512;
-  }
-  throw new BundleBuildError(`opa build: found no ${name} in its output`);
+function fileIn(files: ReadonlyMap<string, Uint8Array>, name: string): Uint8Array {
+  const content = files.get(name);
+  if (content === undefined)
+    throw new BundleBuildError(`opa build: found no ${name} in its output`);
+  return content;
 }
 
 /** The roots in use; every package and every piece of data must be below one of those permitted. */
