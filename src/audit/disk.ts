@@ -38,14 +38,13 @@ export async function writeDurably(path: string, bytes: Uint8Array | string): Pr
 /** The same without the fsync of the directory, for whoever writes many files and syncs the directories once. */
 export async function writeSynced(path: string, bytes: Uint8Array | string): Promise<void> {
   const temporary = `${path}${TEMPORARY}`;
-  const file = await fs.promises.open(temporary, 'w', 0o600);
   try {
-    await file.writeFile(bytes);
-    await file.sync();
-  } finally {
-    await file.close();
+    await fs.promises.writeFile(temporary, bytes, { mode: 0o600, flush: true });
+    await fs.promises.rename(temporary, path);
+  } catch (error) {
+    await fs.promises.rm(temporary, { force: true });
+    throw error;
   }
-  await fs.promises.rename(temporary, path);
 }
 
 /** Ending of files that a crash may leave behind and recovery removes. */

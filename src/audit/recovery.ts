@@ -223,7 +223,7 @@ async function readWals(
   let [next, torn]: [number | null, boolean] = [null, false];
   for (const number of numbers) {
     const bytes = await fs.promises.readFile(join(directory, walName(number)));
-    const found: WholeLines = torn ? NO_LINES : wholeLines(bytes, next);
+    const found: WholeLines = torn ? { ...NO_LINES, next } : wholeLines(bytes, next);
     next = found.next;
     torn ||= found.bytes < bytes.length;
     if (torn && (next ?? sealed) < signed) {

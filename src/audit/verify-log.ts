@@ -12,6 +12,7 @@ import {
   renderVerifierKey,
   type VerifierKey,
 } from './checkpoint.ts';
+import { TEMPORARY } from './disk.ts';
 import {
   CHECKPOINT,
   HISTORY,
@@ -37,6 +38,7 @@ import {
   type NamedCheckpoint,
   newLogCheck,
   type Problem,
+  WRONG_ROOT,
 } from './verify.ts';
 
 export interface VerifyReport {
@@ -71,6 +73,8 @@ interface Reading {
   readonly origin: string;
   /** Leaves of the block that is not sealed yet, for its partial tiles. */
   tail: Buffer[];
+  /** The file each of them stands in. */
+  tailFiles: string[];
   sealed: number;
 }
 
@@ -78,7 +82,14 @@ interface Reading {
 export async function verifyLog(directory: string, key: string | null): Promise<VerifyReport> {
   const { verifier, vkey, warnings } = verifierOf(directory, key);
   const check = newLogCheck([], vkey, null);
-  const reading: Reading = { directory, check, origin: verifier.name, tail: [], sealed: 0 };
+  const reading: Reading = {
+    directory,
+    check,
+    origin: verifier.name,
+    tail: [],
+    tailFiles: [],
+    sealed: 0,
+  };
   let [problem, torn]: [Problem | null, { file: string; bytes: number } | null] = [null, null];
   let checkpoints = 0;
   try {
@@ -87,12 +98,13 @@ export async function verifyLog(directory: string, key: string | null): Promise<
     reading.check = newLogCheck(signed, vkey, readOpenCalls(directory));
     checkAtSize(reading.check);
     readSealed(reading);
+    requireSealed(reading);
     torn = readTail(reading);
     checkEnding(reading.check, { torn });
     checkTileFiles({ directory, check: reading.check, tail: reading.tail, sealed: reading.sealed });
   } catch (error) {
     if (!(error instanceof LogProblem)) throw error;
-    problem = error.problem;
+    problem = locateInTail(reading, error.problem);
   }
   return report(reading.check, { problem, torn, checkpoints, warnings, origin: verifier.name });
 }
@@ -137,7 +149,9 @@ function verifierOf(directory: string, key: string | null) {
 }
 
 function readCheckpoints(directory: string, verifier: VerifierKey): NamedCheckpoint[] {
-  const history = readDirectory(join(directory, HISTORY)).map((name) => `${HISTORY}/${name}`);
+  const history = readDirectory(join(directory, HISTORY))
+    .filter((name) => !name.endsWith(TEMPORARY))
+    .map((name) => `${HISTORY}/${name}`);
   const signed: NamedCheckpoint[] = [];
   for (const file of [CHECKPOINT, ...history]) {
     const note = readFile(join(directory, file));
@@ -182,6 +196,18 @@ function readSealed(reading: Reading): void {
     });
     reading.sealed += TILE_WIDTH;
   }
+}
+
+/** A checkpoint is signed only when every full block below it is sealed. */
+function requireSealed({ check, sealed }: Reading): void {
+  const size = check.checkpoints.find(({ file }) => file === CHECKPOINT)?.size ?? 0;
+  if (sealed + TILE_WIDTH > size) return;
+  const file = tilePath({ level: 'entries', index: sealed / TILE_WIDTH, width: TILE_WIDTH });
+  throw new LogProblem(
+    file,
+    sealed,
+    `missing, although ${CHECKPOINT} is signed for ${size} leaves`,
+  );
 }
 
 function takeLeaf(reading: Reading, leaf: Buffer, hash: Hash, file: string): readonly FullTile[] {
@@ -234,6 +260,25 @@ function readTail(reading: Reading): { file: string; bytes: number } | null {
   return torn;
 }
 
+/** A wrong root says only that something is wrong; the tiles say which leaf of the live tail it is. */
+function locateInTail(reading: Reading, problem: Problem): Problem {
+  if (problem.detail !== WRONG_ROOT) return problem;
+  const { directory, check, tail, tailFiles, sealed } = reading;
+  const newest = check.checkpoints.find(({ file }) => file === CHECKPOINT)?.size ?? 0;
+  for (const [i, leaf] of tail.entries()) {
+    const index = Math.floor((sealed + i) / TILE_WIDTH);
+    const width = Math.min(TILE_WIDTH, newest - index * TILE_WIDTH);
+    const bytes =
+      width < 1 ? null : readFile(join(directory, tilePath({ level: 0, index, width })));
+    const known =
+      bytes === null ? undefined : decodeTile(bytes, width)?.[(sealed + i) % TILE_WIDTH];
+    if (known === undefined || known.equals(hashLeaf(leaf))) continue;
+    const detail = `the line does not have the hash in its tile, and ${problem.file} is signed for another`;
+    return { file: tailFiles[i] ?? '', index: sealed + i, detail };
+  }
+  return problem;
+}
+
 /** @returns bytes after the last line feed. */
 function readLines(reading: Reading, file: string, bytes: Buffer): number {
   let at = 0;
@@ -248,6 +293,7 @@ function readLines(reading: Reading, file: string, bytes: Buffer): number {
       if (leaf.length > LEAF_BYTES_MAX) throw new LogProblem(file, seq, 'longer than an entry');
       takeLeaf(reading, leaf, hashLeaf(leaf), file);
       reading.tail.push(leaf);
+      reading.tailFiles.push(file);
     }
     at = end + 1;
   }

@@ -7,6 +7,7 @@ import { isCanonical } from './canonical.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { ENTRY_BYTES_MAX } from './entry.ts';
 import {
+  CHECKPOINT,
   type LeafFacts,
   leafFacts,
   OPEN_CALLS,
@@ -42,6 +43,9 @@ export interface CheckedLeaf extends LeafFacts {
   /** Text form of the public key in a start leaf; null in all others. */
   readonly vkey: string | null;
 }
+
+/** Of a checkpoint that the leaves contradict. */
+export const WRONG_ROOT = 'the leaves do not have the signed root';
 
 /** Open calls that are remembered at once: far more than a sidecar can have under way. */
 const OPEN_MAX = 1_000_000;
@@ -193,11 +197,7 @@ export function checkAtSize(check: LogCheck): void {
     const next = check.checkpoints[check.done];
     if (next === undefined || next.size > frontier.size) return;
     if (next.size === frontier.size && rootOf(frontier).equals(next.root)) continue;
-    throw new LogProblem(
-      next.file,
-      null,
-      `the first ${next.size} leaves do not have the signed root`,
-    );
+    throw new LogProblem(next.file, null, WRONG_ROOT);
   }
 }
 
@@ -213,8 +213,13 @@ export function checkEnding(check: LogCheck, { torn }: Ending): void {
     const detail = `signed for ${missing.size} leaves, found ${check.frontier.size}`;
     throw new LogProblem(missing.file, check.frontier.size, detail);
   }
-  if (check.frontier.size > 0 && check.checkpoints.length === 0) {
-    throw new LogProblem('checkpoint', null, 'missing, so nothing is signed');
+  const newest = check.checkpoints.findLast(({ file }) => file === CHECKPOINT);
+  if (check.frontier.size > 0 && newest === undefined) {
+    throw new LogProblem(CHECKPOINT, null, 'missing, so nothing is signed');
+  }
+  const latest = check.checkpoints.at(-1);
+  if (latest !== undefined && latest.size > (newest?.size ?? 0)) {
+    throw new LogProblem(CHECKPOINT, null, `older than ${latest.file}`);
   }
   if (
     check.checkpoints.length > 0 &&

@@ -206,6 +206,9 @@ test('a request that never reached policy has a leaf with its reason and no data
     decisionEntry({ ...decision('d'), input: null, verdict: null, enforcement, request }, context),
   );
   assert.equal(input, null);
+  const agent = { verified_by: 'c', id: 'bot', key_thumbprint: null, assurance: 'none' } as const;
+  const { line } = decisionEntry({ ...decision('d'), input: null, verdict: null, agent }, context);
+  assert.equal(line, canonicalize(JSON.parse(line)));
   assert.deepEqual([egret.req.method, egret.req.target], [null, '/tools/x/*']);
   assert.equal(error.code, 'call.malformed');
 });

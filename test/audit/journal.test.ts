@@ -88,7 +88,7 @@ test('a second writer is refused with the file and the process, and the first go
 test('a lock whose process is gone is taken over, and one that cannot be judged after silence', async (t) => {
   const directory = temporary(t);
   const gone = {
-    nonce: '0'.repeat(8) + '-0000-0000-0000-' + '0'.repeat(12),
+    nonce: `${'0'.repeat(8)}-0000-0000-0000-${'0'.repeat(12)}`,
     pid: 2 ** 22 + 1,
     start: '1',
     world: 'x',
