@@ -232,20 +232,21 @@ function toolCall(message: Rpc): { ok: true; toolName: string; args: JsonObject 
 
 /**
  * A tool result that says what went wrong, so that the model reads it and can do something else.
+ * `meta` is for programs: structured content would have to fit the output schema of the tool.
  */
 export const mcpToolError = (
   id: McpId,
   era: McpEra,
   text: string,
-  structured: JsonObject,
+  meta: JsonObject,
 ): JsonObject => ({
   jsonrpc: '2.0',
   id,
   result: {
     ...(era === 'modern' ? { resultType: 'complete' } : {}),
     content: [{ type: 'text', text }],
-    structuredContent: structured,
     isError: true,
+    _meta: meta,
   },
 });
 

@@ -10,7 +10,7 @@ import { loadClients } from '../control/credential.ts';
 import { UploadRegistry } from '../decision/uploads.ts';
 import { type AdmissionControl, createAdmission } from '../proxy/admission.ts';
 import type { Parts } from '../proxy/ports.ts';
-import { createResolver } from '../proxy/resolver.ts';
+import { createResolver, type Resolver } from '../proxy/resolver.ts';
 import { createUpstream, type Upstream } from '../proxy/upstream.ts';
 import { createLog, type Log } from '../telemetry/log.ts';
 import { createMetrics, type Metrics } from '../telemetry/metric.ts';
@@ -36,7 +36,7 @@ export interface Sidecar {
   fail(error: unknown): void;
 }
 
-/** @throws StartError, ConfigError */
+/** @throws StartError, ConfigError; then nothing is left running. */
 export async function startSidecar(config: Config, context: SidecarContext): Promise<Sidecar> {
   const startedMs = clock.monotonicMs();
   const clients = loadClients(config.decisionApi.clients, context.environment);
@@ -45,15 +45,40 @@ export async function startSidecar(config: Config, context: SidecarContext): Pro
     level: config.telemetry.logLevel,
     onDropped: (lines) => metrics.telemetryDropped('logs', lines),
   });
-  log.event('sidecar.starting', {
-    version: VERSION,
-    config: context.configFile,
-    enforcement: config.enforcement,
-  });
+  const { configFile } = context;
+  const { enforcement } = config;
+  log.event('sidecar.starting', { version: VERSION, config: configFile, enforcement });
   const tracing = await openTracing(config, metrics);
   const journal = await openAudit(config, metrics, log);
   const policy = await openPolicy(config, { metrics, log, journal });
-  const admission = createAdmission(config.limits, metrics.addTunnels);
+  const outside = openOutside(config, metrics);
+  const built: Built = { config, log, metrics, tracing, journal, policy, ...outside };
+  try {
+    const parts = pipelineParts(built, context);
+    const listeners = await openListeners({ ...built, parts, clients });
+    for (const port of listeners.ports) outside.ownPorts.add(port);
+    listeners.started();
+    log.event('sidecar.ready', { startup_seconds: (clock.monotonicMs() - startedMs) / 1000 });
+    return {
+      stop: (signal) => stop({ ...built, listeners }, signal),
+      fail: (error) => log.event('sidecar.failed', { error: describe(error) }),
+    };
+  } catch (error) {
+    await closeBuilt(built);
+    throw error;
+  }
+}
+
+interface Outside {
+  readonly admission: AdmissionControl;
+  readonly resolve: Resolver;
+  readonly upstream: Upstream;
+  readonly uploads: UploadRegistry;
+  /** Filled when the listeners are open. */
+  readonly ownPorts: Set<number>;
+}
+
+function openOutside(config: Config, metrics: Metrics): Outside {
   const ownPorts = new Set<number>();
   const resolve = createResolver({ ...config.upstream, ownPorts: () => ownPorts });
   const upstream = createUpstream({
@@ -66,62 +91,21 @@ export async function startSidecar(config: Config, context: SidecarContext): Pro
     ageMsMax: config.limits.uploadAgeSecondsMax * 1000,
   });
   metrics.watchUploads(() => uploads.size);
-  const parts = pipelineParts(config, context, {
-    log,
-    metrics,
-    tracing,
-    journal,
-    policy,
-    admission,
-    upstream,
-    uploads,
-  });
-  const listeners = await openListeners({
-    config,
-    parts,
-    admission,
-    resolve,
-    clients,
-    uploads,
-    journal,
-    metrics,
-    tracing,
-    policy,
-    log,
-  });
-  for (const port of listeners.ports) ownPorts.add(port);
-  listeners.started();
-  log.event('sidecar.ready', { startup_seconds: (clock.monotonicMs() - startedMs) / 1000 });
-  const running = {
-    config,
-    listeners,
-    policy,
-    journal,
-    tracing,
-    metrics,
-    log,
-    admission,
-    upstream,
-  };
-  return {
-    stop: (signal) => stop(running, signal),
-    fail: (error) => log.event('sidecar.failed', { error: describe(error) }),
-  };
+  const admission = createAdmission(config.limits, metrics.addTunnels);
+  return { admission, resolve, upstream, uploads, ownPorts };
 }
 
-interface Built {
+interface Built extends Outside {
+  readonly config: Config;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly tracing: Tracing;
   readonly journal: Journal;
   readonly policy: PolicyHolder;
-  readonly admission: AdmissionControl;
-  readonly upstream: Upstream;
-  readonly uploads: UploadRegistry;
 }
 
-function pipelineParts(config: Config, context: SidecarContext, built: Built): Parts {
-  const { log, metrics, tracing, journal, policy, admission, upstream, uploads } = built;
+function pipelineParts(built: Built, context: SidecarContext): Parts {
+  const { config, log, metrics, tracing, journal, policy, admission, upstream, uploads } = built;
   const agent = configuredAgent(config);
   const workload = workloadOf(config.agent.labels, context.environment);
   const { environment } = config.agent;
@@ -141,16 +125,8 @@ function pipelineParts(config: Config, context: SidecarContext, built: Built): P
   };
 }
 
-interface Running {
-  readonly config: Config;
+interface Running extends Built {
   readonly listeners: Listeners;
-  readonly policy: PolicyHolder;
-  readonly journal: Journal;
-  readonly tracing: Tracing;
-  readonly metrics: Metrics;
-  readonly log: Log;
-  readonly admission: AdmissionControl;
-  readonly upstream: Upstream;
 }
 
 const DRAIN_LOOK_MS = 20;
@@ -168,13 +144,17 @@ async function stop(running: Running, signal: string): Promise<void> {
   await listeners.close();
   await running.upstream.close();
   await settle(admission);
-  await running.policy.close();
-  // Last, so that the outcomes of calls that were cut still stand in the log.
-  await running.journal.close();
-  await running.tracing.close();
-  running.metrics.close();
   log.event('sidecar.stopped', { calls_cut: cut });
-  await log.close();
+  await closeBuilt(running);
+}
+
+async function closeBuilt(built: Built): Promise<void> {
+  await built.policy.close();
+  // Late, so that the outcomes of calls that were cut still stand in the log.
+  await built.journal.close();
+  await built.tracing.close();
+  built.metrics.close();
+  await built.log.close();
 }
 
 /** Calls whose connections were closed end within a few turns; a bounded wait lets their outcomes be written. */

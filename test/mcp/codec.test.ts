@@ -281,14 +281,14 @@ void test('GET opens a stream and DELETE ends a session, in the legacy era only'
 });
 
 void test('a tool error is a result that models read, complete in the modern era', () => {
-  const structured = { reason: 'policy.denied' };
+  const _meta = { reason: 'policy.denied' };
   const result = {
     content: [{ type: 'text', text: 'no' }],
-    structuredContent: structured,
     isError: true,
+    _meta,
   };
-  assert.deepEqual(mcpToolError(7, 'legacy', 'no', structured), { jsonrpc: '2.0', id: 7, result });
-  assert.deepEqual(mcpToolError('a', 'modern', 'no', structured), {
+  assert.deepEqual(mcpToolError(7, 'legacy', 'no', _meta), { jsonrpc: '2.0', id: 7, result });
+  assert.deepEqual(mcpToolError('a', 'modern', 'no', _meta), {
     jsonrpc: '2.0',
     id: 'a',
     result: { resultType: 'complete', ...result },
