@@ -4,12 +4,13 @@
  * while it is read is read again; what was read is never a mixture. Bounded. Shell: reads files.
  */
 import { createHash } from 'node:crypto';
+import type { BigIntStats } from 'node:fs';
 import { type FileHandle, open, readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BundleContent } from './activation.ts';
 import { filesDigest } from './activation.ts';
 import { ARCHIVE_LIMITS, readArchive } from './archive.ts';
-import { BundleRefused, refuseBundle } from './bundle-error.ts';
+import { BundleRefused, bundleError, refuseBundle } from './bundle-error.ts';
 import { MANIFEST_FILE } from './manifest.ts';
 
 /** What the file system says about the bundle without reading it; equal text means: very likely unchanged. */
@@ -35,12 +36,15 @@ const DEPTH_MAX = 16;
 /** @throws BundleRefused `source_missing`, `source_unreadable`, `source_ambiguous`, `archive_too_large` */
 export async function listDirectory(directory: string): Promise<Listing> {
   for (let attempt = 1; ; attempt++) {
+    const target = await configMapTarget(directory);
+    // A swap takes the old directory away, perhaps while it is listed: then the list may lack files.
+    const swapped = async () => (await configMapTarget(directory)) !== target;
     try {
-      return await listOnce(await configMapTarget(directory));
+      const listing = await listOnce(target);
+      if (!(await swapped())) return listing;
+      if (attempt === ATTEMPTS) return unstable();
     } catch (error) {
-      // A swap may take away what was about to be listed; only what stays away is missing.
-      const vanished = (error as NodeJS.ErrnoException).code === 'ENOENT';
-      if (!vanished || attempt === ATTEMPTS) throw refusal(error);
+      if (attempt === ATTEMPTS || !(await swapped())) throw refusal(error);
     }
   }
 }
@@ -53,16 +57,30 @@ async function listOnce(directory: string): Promise<Listing> {
 }
 
 /**
- * Reads what `listDirectory` lists.
+ * Reads what `listDirectory` lists. An archive is whole when its file did not change while it was read; a tree is
+ * whole when afterwards the directory still lists the same, or was swapped for another.
  * @throws BundleRefused as `listDirectory` and `readArchive`; `source_unstable` when it kept changing.
  */
 export async function readSnapshot(directory: string): Promise<BundleContent> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const before = await listDirectory(directory);
-    const content = await readListed(before);
+    const contents = await readListed(before);
+    if (contents === null) continue;
+    const [first] = before.files;
+    if (first !== undefined && isArchive(first.path)) {
+      return unpacked(first.path, contents.get(first.path) as Uint8Array);
+    }
     const after = await listDirectory(directory);
-    if (content !== null && before.fingerprint === after.fingerprint) return content;
+    // After a swap each file was still read whole, and what a swap replaces is not edited in place.
+    const swapped = before.directory !== after.directory;
+    if (swapped || before.fingerprint === after.fingerprint) {
+      return { files: contents, digest: filesDigest(contents) };
+    }
   }
+  return unstable();
+}
+
+function unstable(): never {
   const found = `changes during ${ATTEMPTS} reads`;
   return refuseBundle(
     'source_unstable',
@@ -73,12 +91,15 @@ export async function readSnapshot(directory: string): Promise<BundleContent> {
 }
 
 async function configMapTarget(directory: string): Promise<string> {
-  try {
-    return await realpath(join(directory, '..data'));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  for (const path of [join(directory, '..data'), directory]) {
+    try {
+      return await realpath(path);
+    } catch (error) {
+      const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+      if (!missing || path === directory) throw refusal(error);
+    }
   }
-  return realpath(directory);
+  return directory;
 }
 
 /** Owns the list of files while the directory is walked. */
@@ -128,44 +149,59 @@ async function list(root: string, path: string, depth: number, entries: Entries)
       else refuseBundle('archive_too_large', { file: inner }, 'deeper directories', `${DEPTH_MAX}`);
       continue;
     }
-    const facts = await stat(join(root, inner), { bigint: true });
-    if (!facts.isFile()) continue;
-    const { dev, ino, size, mtimeNs, ctimeNs } = facts;
-    const identity = [dev, ino, size, mtimeNs, ctimeNs].join(' ');
-    entries.add({ path: inner, bytes: Number(size) }, identity, Number(mtimeNs / 1_000_000n));
+    const facts = await statOf(join(root, inner));
+    if (facts === null || !facts.isFile()) continue;
+    const { size, mtimeNs } = facts;
+    const file = { path: inner, bytes: Number(size) };
+    entries.add(file, identityOf(facts), Number(mtimeNs / 1_000_000n));
   }
 }
 
-/** Null when a file vanished or changed its size in the meantime. */
-async function readListed({ directory, files }: Listing): Promise<BundleContent | null> {
+/** Null when the file vanished after its directory was read, such as one that was renamed. */
+async function statOf(path: string): Promise<BigIntStats | null> {
+  try {
+    return await stat(path, { bigint: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+const identityOf = ({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats) =>
+  [dev, ino, size, mtimeNs, ctimeNs].join(' ');
+
+/** Null when a file vanished, or changed while it was read. */
+async function readListed({ directory, files }: Listing): Promise<Map<string, Uint8Array> | null> {
   const contents = new Map<string, Uint8Array>();
-  for (const { path, bytes } of files) {
-    const content = await readExactly(join(directory, path), bytes);
+  let bytesLeft = ARCHIVE_LIMITS.unpackedBytesMax;
+  for (const { path } of files) {
+    const content = await readWhole(join(directory, path), bytesLeft);
     if (content === null) return null;
+    bytesLeft -= content.length;
     contents.set(path, content);
   }
-  const [first] = files;
-  if (first === undefined || !isArchive(first.path)) {
-    return { files: contents, digest: filesDigest(contents) };
-  }
-  const packed = contents.get(first.path) as Uint8Array;
-  const digest = `sha256:${createHash('sha256').update(packed).digest('hex')}`;
-  return { files: readArchive(packed, first.path), digest };
+  return contents;
 }
 
-async function readExactly(path: string, bytes: number): Promise<Uint8Array | null> {
+function unpacked(path: string, packed: Uint8Array): BundleContent {
+  const digest = `sha256:${createHash('sha256').update(packed).digest('hex')}`;
+  return { files: readArchive(packed, path), digest };
+}
+
+async function readWhole(path: string, bytesMax: number): Promise<Uint8Array | null> {
   let handle: FileHandle | null = null;
   try {
     handle = await open(path, 'r');
-    // One byte more than listed shows that it grew, and bounds what is read.
-    const buffer = Buffer.alloc(bytes + 1);
-    let filled = 0;
-    while (filled <= bytes) {
-      const { bytesRead } = await handle.read(buffer, filled, bytes + 1 - filled, filled);
-      if (bytesRead === 0) break;
+    const before = await handle.stat({ bigint: true });
+    if (before.size > bytesMax) return null; // it grew since it was listed; the next listing refuses it
+    const buffer = Buffer.alloc(Number(before.size));
+    for (let filled = 0; filled < buffer.length; ) {
+      const { bytesRead } = await handle.read(buffer, filled, buffer.length - filled, filled);
+      if (bytesRead === 0) return null;
       filled += bytesRead;
     }
-    return filled === bytes ? buffer.subarray(0, bytes) : null;
+    const after = await handle.stat({ bigint: true });
+    return identityOf(before) === identityOf(after) ? buffer : null;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw refusal(error);
@@ -174,18 +210,11 @@ async function readExactly(path: string, bytes: number): Promise<Uint8Array | nu
   }
 }
 
-function refusal(error: unknown): BundleRefused {
-  if (error instanceof BundleRefused) return error;
-  const code = (error as NodeJS.ErrnoException).code ?? 'an error';
+/** What a failed system call means for the bundle; anything else is a mistake of ours and stays what it is. */
+function refusal(error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  if (error instanceof BundleRefused || typeof code !== 'string') return error;
   const missing = code === 'ENOENT' || code === 'ENOTDIR';
-  try {
-    return refuseBundle(
-      missing ? 'source_missing' : 'source_unreadable',
-      { file: 'bundle' },
-      code,
-      'a readable directory',
-    );
-  } catch (refused) {
-    return refused as BundleRefused;
-  }
+  const kind = missing ? 'source_missing' : 'source_unreadable';
+  return new BundleRefused([bundleError(kind, { file: 'bundle' }, code, 'a readable directory')]);
 }
