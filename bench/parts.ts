@@ -86,7 +86,7 @@ async function coldStart(options: PartsOptions): Promise<Partial<Micro>> {
 const auditLog = (options: PartsOptions) => join(options.directory, 'audit-part');
 
 function measureAppend(options: PartsOptions): Promise<Partial<Micro>> {
-  const records = options.quick ? '20000' : '200000';
+  const records = options.quick ? '20000' : '100000';
   return script(options, 'audit-part.ts', [auditLog(options), records]);
 }
 
