@@ -66,7 +66,8 @@ function toolError(
   refusal: Refusal,
   shape: { readonly era: McpEra; readonly id: McpId },
 ): RenderedRefusal {
-  const text = `Refused (${refusal.reason}): ${refusal.message} Decision ${refusal.decisionId}.`;
+  const said = `${whyAndWhatNow(refusal)} Decision ${refusal.decisionId}.`;
+  const text = `Refused (${refusal.reason}): ${said}`;
   const body = mcpToolError(shape.id, shape.era, text, {
     'egret.dev/refusal': advice(refusal),
   });
@@ -75,6 +76,13 @@ function toolError(
     headers: common(refusal, 'application/json'),
     body: encoder.encode(JSON.stringify(body)),
   };
+}
+
+/** What the policy says as a sentence, then the advice of the registry: a model reads nothing else. */
+function whyAndWhatNow({ message, reason }: Refusal): string {
+  const advised = REASONS[reason].text;
+  if (message === advised) return advised;
+  return `${/[.!?]$/.test(message) ? message : `${message}.`} ${advised}`;
 }
 
 function rpcError(refusal: Refusal, id: McpId | null): RenderedRefusal {
