@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 
 const GRACE_MS = 10_000;
-const LINE_MS_MAX = 20_000;
+const LINE_MS_MAX = 30_000;
 
 type Environment = Readonly<Record<string, string>>;
 

@@ -7,7 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Report, Task } from './agent.ts';
 import { Children, runToEnd, type TalkingChild } from './children.ts';
@@ -19,6 +19,7 @@ import {
   renderSurprises,
   renderTable,
   WAYS,
+  wrapped,
 } from './report.ts';
 import { type AuditRecord, type Check, checksOf, resultOf, type StepResult } from './result.ts';
 import {
@@ -31,7 +32,7 @@ import {
 import { FILES, type FileName, STORY, type Step } from './story.ts';
 
 /** No run takes longer, whatever hangs. */
-const RUN_MS_MAX = 90_000;
+const RUN_MS_MAX = 120_000;
 const KEEP = process.argv.includes('--keep');
 
 const say = (text = '') => process.stdout.write(`${text}\n`);
@@ -176,6 +177,7 @@ function introduce(stage: Stage): void {
 Each part is a process of its own. The agent knows the address of the gateway and HTTP_PROXY, and nothing of
 Egret. The user's files are registered by the front end, with a credential that the agent does not have.
 The policy is rego/packs/receipts. One value differs: an upload is stale after ${STALE_SECONDS} s, not 30 minutes.
+Egret runs from ${relative(process.cwd(), egretProgram())}.
 `);
 }
 
@@ -196,7 +198,7 @@ ${verified}`);
   const shown = results.find(({ rules }) => rules.length > 0) ?? results[0];
   if (shown?.record && shown.report.answer) {
     say(`\nWhat the agent's model read when it tried "${shown.step.title}":\n`);
-    say(shown.report.answer.text);
+    say(wrapped(shown.report.answer.text));
     say(`\nThe record of it, found by the trace id ${shown.report.traceId}, shortened:\n`);
     say(renderRecord(shown.record));
   }

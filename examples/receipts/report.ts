@@ -72,6 +72,10 @@ export function renderRecord(record: AuditRecord): string {
 
 const COLUMNS_MAX = 108;
 
+/** Text in lines that fit. */
+export const wrapped = (text: string): string =>
+  text.replace(/(.{1,108})(?: +|$)/g, '$1\n').trimEnd();
+
 /** A member on one line when it fits, else its own members one a line. */
 function foldedMember(key: string, value: unknown, indent = '  '): string {
   const whole = `${indent}${JSON.stringify(key)}: ${JSON.stringify(value)}`;

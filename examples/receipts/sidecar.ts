@@ -12,7 +12,7 @@ import { readArchive } from '../../src/bundle/archive.ts';
 import { type Child, type Children, lastWords } from './children.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const READY_MS_MAX = 20_000;
+const READY_MS_MAX = 30_000;
 
 /** Seconds until an upload is stale. Long enough for a busy machine, short enough to wait for. */
 export const STALE_SECONDS = 6;
@@ -43,7 +43,7 @@ export function egretProgram(): string {
   return existsSync(built) ? built : join(ROOT, 'src/main.ts');
 }
 
-/** @throws with its last words when it exits or is not ready in twenty seconds. */
+/** @throws with its last words when it exits or is not ready in thirty seconds. */
 export async function startSidecar(children: Children, options: SidecarOptions): Promise<Sidecar> {
   const [gateway = 0, proxy = 0, decision = 0, admin = 0] = await freePorts(4);
   unpackBundle(join(options.directory, 'bundle'));

@@ -20,7 +20,7 @@ void describe('the receipts demo', () => {
   before(async () => {
     await new Promise<void>((resolve) => {
       const env = { ...process.env, TMPDIR: directory };
-      execFile(process.execPath, [DEMO], { env, timeout: 100_000 }, (error, stdout, stderr) => {
+      execFile(process.execPath, [DEMO], { env, timeout: 130_000 }, (error, stdout, stderr) => {
         output = stdout + stderr;
         code = error === null ? 0 : error.code;
         resolve();
