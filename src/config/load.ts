@@ -41,7 +41,7 @@ export function parseConfig(text: string, file: string): Config {
       `${file}:${at.line}:${at.col}: not valid YAML: ${firstLine(broken.message)}`,
     );
   }
-  const value: unknown = document.toJS({ maxAliasCount: 0 });
+  const value = plainValue(document, file);
   const parsed = configSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const place = (path: readonly PropertyKey[]) => {
@@ -53,6 +53,18 @@ export function parseConfig(text: string, file: string): Config {
     (issue) => `${place(issue.path)}: ${renderPath(issue.path)}: ${sentence(issue, value)}`,
   );
   throw new ConfigError(problems.join('\n'));
+}
+
+/** Aliases are refused: a few of them can stand for more than any memory holds. */
+function plainValue(document: ReturnType<typeof parseDocument>, file: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 0 });
+  } catch (error) {
+    if (!(error instanceof ReferenceError)) throw error;
+    throw new ConfigError(`${file}: found a YAML alias, expected every value written out`, {
+      cause: error,
+    });
+  }
 }
 
 function sentence(issue: z.core.$ZodIssue, root: unknown): string {

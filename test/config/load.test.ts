@@ -74,6 +74,12 @@ const BAD: readonly Row[] = [
     'kind: SidecarConfig\nkind: SidecarConfig',
     /egret\.yaml:3:1: not valid YAML/,
   ],
+  [
+    'an alias',
+    'kind: SidecarConfig',
+    'kind: SidecarConfig\ntools: {a: &same {url: "http://a"}, b: *same}',
+    /egret\.yaml: found a YAML alias/,
+  ],
   ['text that is not YAML', 'agent: {', 'agent: {{', /egret\.yaml:\d+:\d+: not valid YAML/],
   ['a server name that is no DNS label', '  mail:', '  Mail_1:', /mcpServers\.Mail_1/],
 ];

@@ -1,5 +1,6 @@
 /**
- * A real sidecar process for tests, on free ports and in a directory of its own, with everything it logs at hand.
+ * A real sidecar process for tests, on free ports and in a directory of its own, with everything it prints at hand.
+ * EGRET_TEST_PROGRAM names another program than the sources, e.g. the one-file build.
  * Shell: owns the child process and the directory until `stop`.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -10,7 +11,8 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { stringify } from 'yaml';
 
-const ROOT = resolve(import.meta.dirname, '../..');
+export const ROOT = resolve(import.meta.dirname, '../..');
+const PROGRAM = process.env['EGRET_TEST_PROGRAM'] ?? join(ROOT, 'src/main.ts');
 export const UPLOAD_TOKEN = 'upload-token-of-the-front-end-0123456789';
 export const REVIEW_TOKEN = 'review-token-of-the-agent-0123456789abcd';
 
@@ -27,6 +29,8 @@ export interface SidecarProcess {
   readonly process: ChildProcess;
   /** Every log line so far. */
   readonly lines: readonly string[];
+  /** Every line on the error output so far. */
+  readonly errors: readonly string[];
   /** SIGTERM, and the exit code. */
   stop(): Promise<number | null>;
   /** SIGKILL, and wait until it is gone. */
@@ -36,45 +40,33 @@ export interface SidecarProcess {
 }
 
 export interface SidecarSetup {
-  /** Bundle file under rego/dist, or null for an empty bundle directory. */
-  readonly bundle?: string | null;
+  /** Bundle file under rego/dist, the bytes of one, or null for an empty bundle directory. */
+  readonly bundle?: string | Uint8Array | null;
   /** Merged over the configuration. */
   readonly config?: Readonly<Record<string, unknown>>;
-  /** An existing directory of an earlier process; its log goes on. */
+  /** An existing directory of an earlier process; its log and its bundle go on. */
   readonly directory?: string;
   readonly environment?: Readonly<Record<string, string>>;
 }
 
+/** Rejects with what was printed when the process ends before it is ready. */
 export async function startSidecarProcess(setup: SidecarSetup = {}): Promise<SidecarProcess> {
-  const directory = setup.directory ?? mkdtempSync(join(tmpdir(), 'egret-e2e-'));
-  const bundles = join(directory, 'bundles');
-  mkdirSync(bundles, { recursive: true });
-  const bundle = setup.bundle === undefined ? 'receipts.tar.gz' : setup.bundle;
-  if (bundle !== null && setup.directory === undefined) {
-    copyFileSync(join(ROOT, 'rego/dist', bundle), join(bundles, 'bundle.tar.gz'));
-  }
-  const file = join(directory, 'egret.yaml');
-  writeFileSync(file, stringify({ ...baseConfig(directory), ...setup.config }));
-  const child = spawn(process.execPath, [join(ROOT, 'src/main.ts'), 'sidecar', '--config', file], {
-    env: {
-      ...process.env,
-      EGRET_UPLOAD_TOKEN: UPLOAD_TOKEN,
-      EGRET_REVIEW_TOKEN: REVIEW_TOKEN,
-      ...setup.environment,
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const directory = setup.directory ?? newDirectory();
+  const file = prepared(directory, setup);
+  const child = spawnEgret(['sidecar', '--config', file], setup.environment);
   const lines: string[] = [];
-  const ports = await listening(child, lines);
+  const errors: string[] = [];
+  const ports = await listening(child, lines, errors);
   return {
     directory,
     ports,
     process: child,
     lines,
+    errors,
     async stop() {
       const code = exitCode(child);
       child.kill('SIGTERM');
-      return await code;
+      return code;
     },
     async kill() {
       const gone = exitCode(child);
@@ -85,7 +77,56 @@ export async function startSidecarProcess(setup: SidecarSetup = {}): Promise<Sid
   };
 }
 
-async function exitCode(child: ChildProcess): Promise<number | null> {
+export interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs one command of the program to its end. */
+export async function runEgret(args: readonly string[]): Promise<Ended> {
+  const child = spawnEgret(args);
+  const printed = { stdout: '', stderr: '' };
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    printed.stdout += text;
+  });
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    printed.stderr += text;
+  });
+  await once(child, 'close');
+  return { code: child.exitCode, ...printed };
+}
+
+export const newDirectory = () => mkdtempSync(join(tmpdir(), 'egret-e2e-'));
+
+/** Writes configuration and bundle. @returns the configuration file. */
+export function prepared(directory: string, setup: SidecarSetup): string {
+  const bundles = join(directory, 'bundles');
+  mkdirSync(bundles, { recursive: true });
+  const { bundle = 'receipts.tar.gz' } = setup;
+  if (bundle !== null && setup.directory === undefined) {
+    const target = join(bundles, 'bundle.tar.gz');
+    if (typeof bundle === 'string') copyFileSync(join(ROOT, 'rego/dist', bundle), target);
+    else writeFileSync(target, bundle);
+  }
+  const file = join(directory, 'egret.yaml');
+  const config = { ...baseConfig(directory), ...setup.config };
+  writeFileSync(file, stringify(config, { aliasDuplicateObjects: false }));
+  return file;
+}
+
+function spawnEgret(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): ChildProcess {
+  const tokens = { EGRET_UPLOAD_TOKEN: UPLOAD_TOKEN, EGRET_REVIEW_TOKEN: REVIEW_TOKEN };
+  return spawn(process.execPath, [PROGRAM, ...args], {
+    env: { ...process.env, ...tokens, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+export async function exitCode(child: ChildProcess): Promise<number | null> {
   if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
   await once(child, 'exit');
   return child.exitCode;
@@ -110,10 +151,9 @@ function baseConfig(directory: string): Record<string, unknown> {
 }
 
 /** Resolves with the ports when all four listeners are up; rejects with what was printed when the process ends. */
-function listening(child: ChildProcess, lines: string[]): Promise<SidecarPorts> {
+function listening(child: ChildProcess, lines: string[], errors: string[]): Promise<SidecarPorts> {
   return new Promise((resolvePorts, reject) => {
     const found: Record<string, number> = {};
-    const errors: string[] = [];
     createInterface({ input: child.stderr as NodeJS.ReadableStream }).on('line', (line) => {
       errors.push(line);
     });
