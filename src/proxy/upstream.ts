@@ -3,7 +3,7 @@
  * exactly the bytes it is given, follows no redirect, retries nothing, and checks that the peer is the pinned address.
  * Shell: owns the connections to tools.
  */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash, hash } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { buildConnector, type Dispatcher, Pool } from 'undici';
 import { type HeaderList, responseHeaders } from '../call/headers.ts';
@@ -209,8 +209,9 @@ class ResponseRelay implements Dispatcher.DispatchHandler {
   readonly #permit: Permit;
   readonly #resolve: (forwarded: Forwarded) => void;
   readonly #startedAt = performance.now();
-  readonly #hash = createHash('sha256');
+  /** The body so far while it is short; then only its running hash. */
   #head: Uint8Array[] | null = [];
+  #hash: Hash | null = null;
   #status = 0;
   #contentType: string | null = null;
   #bytes = 0;
@@ -247,10 +248,13 @@ class ResponseRelay implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
-    this.#hash.update(chunk);
     this.#bytes += chunk.length;
-    if (this.#bytes > RESULT_BYTES_MAX) this.#head = null;
-    else this.#head?.push(chunk);
+    this.#head?.push(chunk);
+    this.#hash?.update(chunk);
+    if (this.#bytes > RESULT_BYTES_MAX && this.#head !== null) {
+      this.#hash = createHash('sha256').update(Buffer.concat(this.#head));
+      this.#head = null;
+    }
     if (!this.#reply.write(chunk)) controller.pause();
   }
 
@@ -269,20 +273,24 @@ class ResponseRelay implements Dispatcher.DispatchHandler {
   }
 
   #summary(result: Forwarded['result'], reason: ReasonCode | null): Forwarded {
+    const body = this.#head === null ? null : joined(this.#head);
     return {
       result,
       reason,
       status: this.#status,
       contentType: this.#contentType,
       bytes: this.#bytes,
-      sha256: this.#hash.digest('hex'),
+      sha256: body === null ? (this.#hash?.digest('hex') ?? '') : hash('sha256', body, 'hex'),
       ttfbMs: this.#ttfbMs,
       totalMs: performance.now() - this.#startedAt,
-      body: this.#head === null ? null : Buffer.concat(this.#head),
+      body,
       peer: null,
     };
   }
 }
+
+const joined = (chunks: readonly Uint8Array[]): Uint8Array =>
+  chunks.length === 1 ? (chunks[0] as Uint8Array) : Buffer.concat(chunks);
 
 /** Lets the caller find the record, and in mode `warn` says that the call would be refused. */
 function decisionHeaders(permit: Permit): HeaderList {

@@ -2,7 +2,7 @@
  * Turns what the pipeline decided into entries of the audit log. A decision counts as recorded when its leaf is as
  * durable as the operation of the tool demands; reads may be told to wait for less. Shell: hashes bodies, appends.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Journal } from '../audit/journal.ts';
 import type { DecisionRecord, OutcomeRecord } from '../audit/record.ts';
 import type { Config } from '../config/schema.ts';
@@ -83,4 +83,4 @@ function outcomeRecord({
   };
 }
 
-const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+const sha256 = (bytes: Uint8Array) => hash('sha256', bytes, 'hex');
