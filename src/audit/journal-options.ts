@@ -1,6 +1,7 @@
 /**
  * What the journal is told and what it tells: options with their defaults, status, hooks for metrics, and the one
- * error of an append that was not taken. The options are the operator's and trusted. Pure.
+ * error of an append that was not taken. The options are the operator's and trusted.
+ * Shell: names the default disk and clocks, owns nothing.
  */
 import type { JsonObject } from '../call/tool-call.ts';
 import type { ReasonCode } from '../decision/reason.ts';

@@ -13,6 +13,7 @@ import { CommitQueue, type Durability } from './commit-queue.ts';
 import { makeDirectory, syncDirectory } from './disk.ts';
 import {
   decisionEntry,
+  ENTRY_BYTES_MAX,
   type Entry,
   type EntryContext,
   lifecycleEntry,
@@ -48,11 +49,13 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   const settings = settingsOf(options);
   if (settings.openingsDirectory !== null) await makeDirectory(settings.openingsDirectory);
   const opened = await openLog(settings);
+  let journal: Journal | null = null;
   try {
-    const journal = new Journal(settings, opened);
+    journal = new Journal(settings, opened);
     await journal.begin(opened);
     return journal;
   } catch (error) {
+    await journal?.abandon();
     opened.lock.release();
     throw error;
   }
@@ -86,13 +89,11 @@ export class Journal {
   #published = { size: 0, atMs: 0 };
   #publishing: Promise<void> | null = null;
   #ticking: Promise<void> | null = null;
-  #clock: { wallMs: number; monotonicMs: number };
 
   constructor(settings: JournalSettings, opened: OpenedLog) {
     const { recovered, signer } = opened;
     this.#settings = settings;
     this.#opened = opened;
-    this.#clock = this.#readClock();
     const labels = JSON.parse(canonicalText(settings.labels));
     this.#stamper = new Stamper({ log: signer.name, bootId: randomUUID(), labels }, settings.clock);
     this.#openings = settings.openingsDirectory
@@ -214,6 +215,12 @@ export class Journal {
     }
   }
 
+  /** Lets the directory go after a failed start, without another entry. */
+  async abandon(): Promise<void> {
+    this.#state = 'failed';
+    await this.close();
+  }
+
   /** What the timer does: beat, clock, space, checkpoint, files that are no longer needed. Never rejects. */
   tick(): Promise<void> {
     this.#ticking ??= this.#tick().finally(() => {
@@ -245,11 +252,13 @@ export class Journal {
     return new Promise((resolve, reject) => {
       const seq = this.#next;
       const entry = build(this.#stamper.context(seq));
+      const line = Buffer.from(`${entry.line}\n`);
+      if (line.length > ENTRY_BYTES_MAX + 1) throw new Error('audit entry: longer than 60 KiB');
       this.#next += 1;
       this.#entries.push(entry);
       const { openings, opens, closes } = entry;
       this.#openings?.add({ seq, decisionId: opens ?? closes, openings: openings() });
-      this.#queue.append(Buffer.from(`${entry.line}\n`), durability, (error) => {
+      this.#queue.append(line, durability, (error) => {
         if (error === null) resolve(seq);
         else reject(new AuditUnavailable(error.message, { cause: error }));
       });
@@ -379,17 +388,9 @@ export class Journal {
     }
   }
 
-  #readClock() {
-    const { clock } = this.#settings;
-    return { wallMs: clock.wallMs(), monotonicMs: clock.monotonicMs() };
-  }
-
   /** Records when the wall clock has moved against the monotonic one. */
   #stepClock(): void {
-    const now = this.#readClock();
-    const passedMs = now.monotonicMs - this.#clock.monotonicMs;
-    const stepMs = Math.round(now.wallMs - this.#clock.wallMs - passedMs);
-    this.#clock = now;
+    const stepMs = this.#stamper.clockStepMs();
     if (Math.abs(stepMs) < this.#settings.clockStepMs) return;
     this.recordLifecycle({ event: 'clock_step', detail: { step_ms: stepMs } }).catch(
       (error: Error) => this.#notice('write', error),

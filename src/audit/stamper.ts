@@ -16,6 +16,8 @@ export class Stamper {
   readonly #boot: Boot;
   readonly #clock: JournalClock;
   readonly #startedMs: number;
+  /** Wall clock minus monotonic clock when it was last compared. */
+  #offsetMs: number;
   #keys = Buffer.alloc(0);
   #wallMs = Number.NaN;
   #timestamp = '';
@@ -24,6 +26,7 @@ export class Stamper {
     this.#boot = boot;
     this.#clock = clock;
     this.#startedMs = clock.monotonicMs();
+    this.#offsetMs = clock.wallMs() - this.#startedMs;
   }
 
   context(seq: number): EntryContext {
@@ -40,6 +43,14 @@ export class Stamper {
       this.#timestamp = new Date(now).toISOString();
     }
     return this.#timestamp;
+  }
+
+  /** Milliseconds that the wall clock has moved against the monotonic one since the last question. */
+  clockStepMs(): number {
+    const offsetMs = this.#clock.wallMs() - this.#clock.monotonicMs();
+    const stepMs = Math.round(offsetMs - this.#offsetMs);
+    this.#offsetMs = offsetMs;
+    return stepMs;
   }
 
   #key(): Buffer {

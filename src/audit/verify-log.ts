@@ -6,6 +6,7 @@
  */
 import fs from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   openCheckpoint,
   parseVerifierKey,
@@ -78,8 +79,21 @@ interface Reading {
   sealed: number;
 }
 
+/** How often a log is read again because its writer published a checkpoint meanwhile. */
+const ATTEMPTS_MAX = 5;
+
 /** @param key text form of the public key; null takes the one in the folder, which proves less. Throws Unreadable. */
 export async function verifyLog(directory: string, key: string | null): Promise<VerifyReport> {
+  const newest = () => readFile(join(directory, CHECKPOINT))?.toString() ?? null;
+  for (let attempt = 1; ; attempt += 1) {
+    const before = newest();
+    const report = verifyOnce(directory, key);
+    if (report.ok || attempt === ATTEMPTS_MAX || newest() === before) return report;
+    await sleep(20);
+  }
+}
+
+function verifyOnce(directory: string, key: string | null): VerifyReport {
   const { verifier, vkey, warnings } = verifierOf(directory, key);
   const check = newLogCheck([], vkey, null);
   const reading: Reading = {
@@ -153,7 +167,7 @@ function readCheckpoints(directory: string, verifier: VerifierKey): NamedCheckpo
     .filter((name) => !name.endsWith(TEMPORARY))
     .map((name) => `${HISTORY}/${name}`);
   const signed: NamedCheckpoint[] = [];
-  for (const file of [CHECKPOINT, ...history]) {
+  for (const file of [...history, CHECKPOINT]) {
     const note = readFile(join(directory, file));
     if (note === null) continue;
     const opened = openCheckpoint(note.toString(), verifier);

@@ -134,7 +134,7 @@ test('another key is refused', async (t) => {
   const other = temporary(t);
   await (await open(other)).close();
   const key = fs.readFileSync(join(other, 'log.vkey'), 'utf8');
-  assert.equal((await verifyLog(pristine, key)).problem?.file, 'checkpoint');
+  assert.match((await verifyLog(pristine, key)).problem?.file ?? '', /^checkpoint/);
 });
 
 test('an end cut off from a closed log is noticed', async (t) => {
