@@ -223,6 +223,36 @@ export function skipLocals(cursor: WasmCursor): void {
   }
 }
 
+/** What follows an opcode. */
+const IMMEDIATE = {
+  unknown: 0,
+  none: 1,
+  index: 2,
+  twoIndices: 3,
+  number: 4,
+  f32: 5,
+  f64: 6,
+  labels: 7,
+  saturating: 8,
+} as const;
+
+const IMMEDIATES = Uint8Array.from({ length: 256 }, (_, op) => {
+  if (op >= 0x45 && op <= 0xc4) return IMMEDIATE.none; // comparisons, arithmetic, conversions, sign extension
+  if (op >= 0x28 && op <= 0x3e) return IMMEDIATE.twoIndices; // loads and stores: alignment and offset
+  if (op >= 0x20 && op <= 0x24) return IMMEDIATE.index; // locals and globals
+  if (op >= 0x02 && op <= 0x04) return IMMEDIATE.number; // block types
+  if (op === 0x3f || op === 0x40) return IMMEDIATE.index; // memory.size, memory.grow
+  if (op === OP.br || op === OP.brIf || op === OP.call) return IMMEDIATE.index;
+  if (op === 0x11) return IMMEDIATE.twoIndices; // call_indirect: type and table
+  if (op === OP.brTable) return IMMEDIATE.labels;
+  if (op === OP.i32Const || op === 0x42) return IMMEDIATE.number;
+  if (op === 0x43) return IMMEDIATE.f32;
+  if (op === 0x44) return IMMEDIATE.f64;
+  if (op === 0xfc) return IMMEDIATE.saturating;
+  const plain = [0x00, 0x01, 0x05, OP.end, 0x0f, 0x1a, 0x1b]; // unreachable nop else end return drop select
+  return plain.includes(op) ? IMMEDIATE.none : IMMEDIATE.unknown;
+});
+
 /**
  * Skips one instruction and returns its opcode.
  * @throws WasmFormatError for instructions outside of the known set: bulk memory, references, vectors, threads,
@@ -231,69 +261,33 @@ export function skipLocals(cursor: WasmCursor): void {
 export function skipInstruction(cursor: WasmCursor): number {
   const at = cursor.position;
   const opcode = cursor.byte();
-  switch (immediateOf(opcode)) {
-    case 'none':
+  switch (IMMEDIATES[opcode] ?? IMMEDIATE.unknown) {
+    case IMMEDIATE.none:
       break;
-    case 'index':
-      cursor.u32();
-      break;
-    case 'two':
-      cursor.u32();
-      cursor.u32();
-      break;
-    case 'block':
-    case 'i64':
-      cursor.skipNumber(10);
-      break;
-    case 'i32':
+    case IMMEDIATE.twoIndices:
+      cursor.skipNumber(5);
       cursor.skipNumber(5);
       break;
-    case 'f32':
+    case IMMEDIATE.index:
+      cursor.skipNumber(5);
+      break;
+    case IMMEDIATE.number:
+      cursor.skipNumber(10);
+      break;
+    case IMMEDIATE.f32:
       cursor.skip(4);
       break;
-    case 'f64':
+    case IMMEDIATE.f64:
       cursor.skip(8);
       break;
-    case 'table':
-      for (let left = cursor.u32() + 1; left > 0; left--) cursor.u32();
+    case IMMEDIATE.labels:
+      for (let left = cursor.u32() + 1; left > 0; left--) cursor.skipNumber(5);
       break;
-    case 'saturating':
+    case IMMEDIATE.saturating:
       if (cursor.u32() > 7) throw new WasmFormatError('unknown instruction 0xfc', at);
       break;
-    case null:
+    default:
       throw new WasmFormatError(`unknown instruction 0x${opcode.toString(16)}`, at);
   }
   return opcode;
 }
-
-type Immediate =
-  | 'none'
-  | 'index'
-  | 'two'
-  | 'block'
-  | 'i32'
-  | 'i64'
-  | 'f32'
-  | 'f64'
-  | 'table'
-  | 'saturating';
-
-const IMMEDIATES: readonly (Immediate | null)[] = Array.from({ length: 256 }, (_, op) => {
-  if (op >= 0x45 && op <= 0xc4) return 'none'; // comparisons, arithmetic, conversions, sign extension
-  if (op >= 0x28 && op <= 0x3e) return 'two'; // loads and stores: alignment and offset
-  if (op >= 0x20 && op <= 0x24) return 'index'; // locals and globals
-  if (op >= 0x02 && op <= 0x04) return 'block';
-  if (op === 0x3f || op === 0x40) return 'index'; // memory.size, memory.grow
-  if (op === OP.br || op === OP.brIf || op === OP.call) return 'index';
-  if (op === 0x11) return 'two'; // call_indirect: type and table
-  if (op === OP.brTable) return 'table';
-  if (op === OP.i32Const) return 'i32';
-  if (op === 0x42) return 'i64';
-  if (op === 0x43) return 'f32';
-  if (op === 0x44) return 'f64';
-  if (op === 0xfc) return 'saturating';
-  const plain = [0x00, 0x01, 0x05, OP.end, 0x0f, 0x1a, 0x1b]; // unreachable nop else end return drop select
-  return plain.includes(op) ? 'none' : null;
-});
-
-const immediateOf = (opcode: number): Immediate | null => IMMEDIATES[opcode] ?? null;

@@ -206,10 +206,10 @@ function rewrite(body: WasmCursor, cost: FunctionCost, fuelGlobal: number): Uint
       if (!loop || loop.header) continue;
       copyUpTo(at);
       copied = cursor.position;
-      if (opcode === OP.brIf) out.op(OP.if, OP.emptyType);
+      if (opcode === OP.brIf) out.byte(OP.if).byte(OP.emptyType);
       charge(out, fuelGlobal, loop.cost);
-      out.op(OP.br).u32(opcode === OP.brIf ? label + 1 : label);
-      if (opcode === OP.brIf) out.op(OP.end);
+      out.byte(OP.br).u32(opcode === OP.brIf ? label + 1 : label);
+      if (opcode === OP.brIf) out.byte(OP.end);
     }
   }
   copyUpTo(body.end);
@@ -218,19 +218,23 @@ function rewrite(body: WasmCursor, cost: FunctionCost, fuelGlobal: number): Uint
 
 /** Stack-neutral and without locals: the counter goes down by `cost`; below zero the module traps. */
 function charge(out: ByteSink, fuelGlobal: number, cost: number): void {
-  out.op(OP.globalGet).u32(fuelGlobal).op(OP.i32Const).s32(cost).op(OP.i32Sub);
-  out.op(OP.globalSet).u32(fuelGlobal).op(OP.globalGet).u32(fuelGlobal);
-  out.op(OP.i32Const).s32(0).op(OP.i32LtS);
-  out.op(OP.if, OP.emptyType, OP.unreachable, OP.end);
+  out.byte(OP.globalGet).u32(fuelGlobal).byte(OP.i32Const).s32(cost).byte(OP.i32Sub);
+  out.byte(OP.globalSet).u32(fuelGlobal).byte(OP.globalGet).u32(fuelGlobal);
+  out.byte(OP.i32Const).s32(0).byte(OP.i32LtS);
+  out.byte(OP.if).byte(OP.emptyType).byte(OP.unreachable).byte(OP.end);
 }
 
 function assemble(module: WasmModule, fuelGlobal: number, bodies: readonly Uint8Array[]) {
   const { bytes, sections } = module;
   const out = new ByteSink(bytes.length * 1.25);
   out.bytes(bytes.subarray(0, 8));
-  const global = new ByteSink(16).op(0x7f, 0x01, OP.i32Const).s32(0x7fffffff).op(OP.end).done();
+  const global = new ByteSink(16)
+    .bytes([0x7f, 0x01, OP.i32Const])
+    .s32(0x7fffffff)
+    .byte(OP.end)
+    .done();
   const name = new TextEncoder().encode(FUEL_EXPORT);
-  const exported = new ByteSink(32).u32(name.length).bytes(name).op(0x03).u32(fuelGlobal).done();
+  const exported = new ByteSink(32).u32(name.length).bytes(name).byte(0x03).u32(fuelGlobal).done();
   const added = new Map<number, Uint8Array>([
     [SECTION.global, global],
     [SECTION.export, exported],
@@ -255,7 +259,7 @@ function assemble(module: WasmModule, fuelGlobal: number, bodies: readonly Uint8
 }
 
 function writeSection(out: ByteSink, id: number, content: Uint8Array): void {
-  out.op(id).u32(content.length).bytes(content);
+  out.byte(id).u32(content.length).bytes(content);
 }
 
 function withEntry(section: WasmCursor, entry: Uint8Array): Uint8Array {
@@ -281,35 +285,36 @@ class ByteSink {
     this.#buffer = new Uint8Array(Math.ceil(capacity));
   }
 
-  op(...bytes: number[]): this {
-    return this.bytes(bytes);
+  byte(byte: number): this {
+    if (this.#length === this.#buffer.length) this.#grow(1);
+    this.#buffer[this.#length++] = byte;
+    return this;
   }
 
   bytes(bytes: ArrayLike<number>): this {
-    const length = this.#length + bytes.length;
-    if (length > this.#buffer.length) {
-      const larger = new Uint8Array(length * 2);
-      larger.set(this.#buffer);
-      this.#buffer = larger;
-    }
+    if (this.#length + bytes.length > this.#buffer.length) this.#grow(bytes.length);
     this.#buffer.set(bytes, this.#length);
-    this.#length = length;
+    this.#length += bytes.length;
     return this;
   }
 
   u32(value: number): this {
     let rest = value;
-    const bytes: number[] = [];
-    for (; rest > 0x7f; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 0x80);
-    return this.bytes([...bytes, rest]);
+    for (; rest > 0x7f; rest = Math.floor(rest / 128)) this.byte((rest % 128) | 0x80);
+    return this.byte(rest);
   }
 
   /** Signed LEB128 of a number that is not negative. */
   s32(value: number): this {
     let rest = value;
-    const bytes: number[] = [];
-    for (; rest > 0x3f; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 0x80);
-    return this.bytes([...bytes, rest]);
+    for (; rest > 0x3f; rest = Math.floor(rest / 128)) this.byte((rest % 128) | 0x80);
+    return this.byte(rest);
+  }
+
+  #grow(bytes: number): void {
+    const larger = new Uint8Array((this.#length + bytes) * 2);
+    larger.set(this.#buffer);
+    this.#buffer = larger;
   }
 
   done(): Uint8Array {
