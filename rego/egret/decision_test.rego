@@ -59,6 +59,7 @@ bad_policies := {
 	"a log flag that is no boolean": {"log": {{"level": "full", "include_attachment_hashes": "yes"}}},
 	"log fields that are no pointers": {"log": {{"level": "full", "fields": ["subject"]}}},
 	"log fields that are no array": {"log": {{"level": "full", "fields": "/arguments/subject"}}},
+	"log fields that are false": {"log": {{"level": "full", "fields": false}}},
 	"a log item without level": {"log": {{"include_attachment_hashes": true}}},
 	"a redaction outside the arguments": {"redact": {"/tool/name"}},
 	"a redaction without path": {"redact": {{"replacement": "x"}}},

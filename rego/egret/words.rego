@@ -3,15 +3,16 @@
 # translated or drawn: a list of words is a seat belt, not a wall.
 package egret.words
 
-squeezed(text) := strings.replace_n(spacing, lowered) if {
+squeezed(text) := unspaced(lowered) if {
 	lowered := lower(text)
 	not marked(lowered)
-} else := strings.replace_n(spacing, strings.replace_n({mark: "" | some mark in marks}, lower(text)))
+} else := unspaced(strings.replace_n({mark: "" | some mark in marks}, lower(text)))
+
+# Replacing one by one takes two thirds of the time of replacing all at once.
+unspaced(text) := replace(replace(replace(replace(replace(replace(text, " ", ""), "-", ""), "_", ""), "\n", ""), "\r", ""), "\t", "")
 
 # The squeezed form of each word of a list, by squeezing once.
 needles(list) := split(squeezed(concat("\u0001", list)), "\u0001")
-
-spacing := {" ": "", "-": "", "_": "", "\n": "", "\r": "", "\t": ""}
 
 marked(text) if contains(text, "*")
 

@@ -16,90 +16,91 @@ all_errors contains error if some error in shape.file_errors
 all_errors contains error if some error in shape.repeated_ids
 
 all_errors contains error if {
-	some [path, policy] in shape.entries
-	some error in shape.policy_errors(path, policy)
+	some [file, index, policy] in shape.entries
+	some error in shape.policy_errors(file, index, policy)
 }
 
-# The policies that speak about this call, each with its errors and with what became of its lines.
-matched := [[policy, found_in(path, policy, missed, denying, holding), missed, denying, holding] |
-	some [path, policy] in shape.entries
+# What the YAML policies say about this call, as items of the sets that a policy in Rego has: [policy, set, item].
+items := [item | some found in matched; some item in items_of(found)] if {
+	data.yaml
+	count(shape.file_errors) == 0
+} else := [bad_yaml(error) | some error in shape.file_errors] if {
+	data.yaml
+} else := []
+
+# The policies that speak about this call: what their requirements and triggers come to, and their errors.
+matched := [[policy, allowing, calm, found_in(file, index, policy, allowing, calm)] |
+	some [file, index, policy] in shape.entries
 	not elsewhere(policy)
-	missed := misses(block(policy, "allow_if"))
-	denying := fired(block(policy, "deny_if"))
-	holding := fired(block(policy, "require_approval_if"))
+	allowing := allowance(policy)
+	calm := is_calm(policy)
 ]
 
 # Malformed lines never hold as a requirement and always fire as a trigger. So the shape of a policy needs no second
 # look when all its requirements hold, none of its triggers fires and its outer lines are in order.
-found_in(path, policy, missed, denying, holding) := set() if {
-	(count(missed) + count(denying)) + count(holding) == 0
+found_in(file, index, policy, allowing, calm) := set() if {
+	calm
+	allowing != "missed"
 	shape.in_order(policy)
-} else := shape.policy_errors(path, policy)
+} else := shape.policy_errors(file, index, policy)
 
-grants := [reason(policy.id, "allow_if", "policy.allowed", title) |
-	some [policy, found, missed, _, _] in matched
-	count(found) == 0
-	block(policy, "allow_if") != absent
-	count(missed) == 0
-	title := object.get(policy, "title", $"{policy.id} allows it")
-]
+items_of([policy, allowing, calm, found]) := [bad_yaml(error) | some error in found] if {
+	count(found) > 0
+} else := array.concat(grants(policy, allowing), array.concat(triggered(policy, calm), logs(policy)))
 
-near_misses := [reason(policy.id, $"allow_if.{name}", code, text) |
-	some [policy, found, missed, _, _] in matched
+grants(policy, "held") := [[policy.id, "allow", {"message": object.get(policy, "title", policy.id), "rule": "allow_if"}]]
+
+grants(_, allowing) := [] if allowing != "held"
+
+triggered(_, true) := []
+
+triggered(policy, false) := array.concat(
+	[[policy.id, "deny", {"message": trigger_texts[name], "rule": $"deny_if.{name}"}] |
+		some name in fired(block(policy, "deny_if"))
+	],
+	[[policy.id, "require_approval", {"message": trigger_texts[name], "rule": $"require_approval_if.{name}"}] |
+		some name in fired(block(policy, "require_approval_if"))
+	],
+)
+
+logs(policy) := [[policy.id, "log", policy.log]] if {
+	policy.log
+} else := []
+
+near_misses := [{"code": code, "policy": policy.id, "rule": $"allow_if.{name}", "message": text} |
+	some [policy, "missed", _, found] in matched
 	count(found) == 0
-	some name in missed
+	some name in misses(block(policy, "allow_if"))
 	[code, text] := requirement_texts[name]
 ]
 
-approvals := [reason(policy.id, $"require_approval_if.{name}", "approval.required", trigger_texts[name]) |
-	some [policy, _, _, _, holding] in matched
-	some name in holding
-]
-
-denials := array.concat(
-	[reason(policy.id, $"deny_if.{name}", "policy.denied", trigger_texts[name]) |
-		some [policy, found, _, denying, _] in matched
-		count(found) == 0
-		some name in denying
-	],
-	[bad_yaml(error) | some error in malformed],
-)
-
-malformed := shape.file_errors | {error |
-	some [_, found, _, _, _] in matched
-	some error in found
-}
-
-logs := [object.union({"kind": "log", "include_attachment_hashes": false}, policy.log) |
-	some [policy, found, _, _, _] in matched
-	count(found) == 0
-]
-
-reason(policy, rule, code, message) := {"code": code, "policy": policy, "rule": rule, "message": message}
-
-bad_yaml(error) := {
+bad_yaml(error) := [error.path, "deny", {
 	"code": "policy.bad_yaml",
-	"policy": error.path,
 	"rule": "yaml",
 	"message": $"{error.path}: found {error.found}, expected {error.expected}",
-}
+}]
 
 # A well-formed line of `when` that does not fit: the policy is about other calls. A malformed line fits every call.
 elsewhere(policy) if {
 	some key, wanted in policy.when
-	not fits(wanted, facts[key])
+	value := fact(key)
+	not fits(wanted, value)
 	shape.well_formed(shape.when_lines, key, wanted)
 }
 
-facts := {
-	"tool": object.get(input, ["tool", "name"], null),
-	"server": object.get(input, ["tool", "server"], null),
-	"operation": object.get(input, ["tool", "operation"], null),
-	"risk": object.get(input, ["tool", "risk"], null),
-	"known": object.get(input, ["tool", "known"], null),
-	"environment": object.get(input, "environment", null),
-	"agent": object.get(input, ["agent", "id"], null),
-}
+fact("tool") := object.get(input, ["tool", "name"], null)
+
+fact("server") := object.get(input, ["tool", "server"], null)
+
+fact("operation") := object.get(input, ["tool", "operation"], null)
+
+fact("risk") := object.get(input, ["tool", "risk"], null)
+
+fact("known") := object.get(input, ["tool", "known"], null)
+
+fact("environment") := object.get(input, "environment", null)
+
+fact("agent") := object.get(input, ["agent", "id"], null)
 
 # A value, a list of values, or a text that ends in `*` and stands for every text that begins so.
 fits(wanted, value) if {
@@ -129,36 +130,42 @@ block(policy, name) := policy[name] if {
 # No YAML can write a set.
 absent := set()
 
-# The names of the requirements that do not hold.
-misses(requirements) := [name |
-	some [name, wanted] in lines(requirements)
-	not meets(name, wanted)
-] if {
-	shape.is_map(requirements)
-} else := [] if {
-	requirements in [absent, "always"]
-} else := ["malformed"]
+# What the requirements of a policy come to: absent, held or missed.
+allowance(policy) := "absent" if {
+	block(policy, "allow_if") == absent
+} else := "held" if {
+	policy.allow_if == "always"
+} else := "held" if {
+	shape.is_map(policy.allow_if)
+	readable
+	every name, wanted in policy.allow_if { meets(name, wanted) }
+} else := "missed"
 
-# Requirements, with the parts of `attachments` and `body` as lines of their own, and one that nobody need write:
-# what cannot be read cannot be checked.
-lines(requirements) := array.concat(
-	[["readable", true]],
-	[line |
-		some name, wanted in requirements
-		some line in parts(name, wanted)
-	],
-)
-
-parts(name, wanted) := [[name, wanted]] if not name in ["attachments", "body"]
-
-parts(name, wanted) := array.concat(
-	[[name, "malformed"] | not shape.is_map(wanted)],
-	[[$"{name}.{part}", value] | some part, value in wanted],
+# The names of the requirements that do not hold, with the parts of `attachments` and `body` as lines of their own,
+# and one that nobody need write: what cannot be read cannot be checked.
+misses(requirements) := array.concat(
+	["readable" | not readable],
+	array.concat(
+		[name |
+			some name, wanted in requirements
+			not name in ["attachments", "body"]
+			not meets(name, wanted)
+		],
+		[$"{name}.{part}" |
+			some name in ["attachments", "body"]
+			some part, wanted in requirements[name]
+			not meets_part(part, wanted)
+		],
+	),
 ) if {
-	name in ["attachments", "body"]
-}
+	is_object(requirements)
+} else := []
 
-meets("readable", true) if input.arguments_state in ["parsed", "none"]
+meets(name, parts) if {
+	name in ["attachments", "body"]
+	shape.is_map(parts)
+	every part, wanted in parts { meets_part(part, wanted) }
+}
 
 meets("to_in_allowlist", addresses) if {
 	shape.are_addresses(addresses)
@@ -170,12 +177,12 @@ meets("to_domain_in", names) if {
 	mail.only_to_domains(names)
 }
 
-meets("attachments.source", source) if {
+meets_part("source", source) if {
 	is_string(source)
 	every attachment in mail.attachments { attachment.source == source }
 }
 
-meets("attachments.max_age_minutes", minutes) if {
+meets_part("max_age_minutes", minutes) if {
 	shape.is_amount(minutes)
 	every attachment in mail.attachments {
 		is_number(attachment.age_minutes)
@@ -183,27 +190,27 @@ meets("attachments.max_age_minutes", minutes) if {
 	}
 }
 
-meets("attachments.max_total_mb", megabytes) if {
+meets_part("max_total_mb", megabytes) if {
 	shape.is_amount(megabytes)
 	mail.attachment_bytes <= megabytes * 1000000
 }
 
-meets("attachments.max_count", most) if {
+meets_part("max_count", most) if {
 	shape.is_amount(most)
 	count(mail.attachments) <= most
 }
 
-meets("attachments.media_types", media_types) if {
+meets_part("media_types", media_types) if {
 	shape.is_pattern(media_types)
 	every attachment in mail.attachments { fits(media_types, lower(attachment.media_type)) }
 }
 
-meets("body.must_not_contain", list) if {
+meets_part("must_not_contain", list) if {
 	shape.are_texts(list)
 	not mail.says_any(list)
 }
 
-meets("body.must_contain", list) if {
+meets_part("must_contain", list) if {
 	shape.are_words(list)
 	every word in list { mail.holds_any([word]) }
 }
@@ -252,12 +259,25 @@ holds("at_least", wanted, value) if {
 	number(value) >= wanted
 }
 
+# Whether no trigger fires.
+is_calm(policy) if {
+	quiet_or_absent(policy, "deny_if")
+	quiet_or_absent(policy, "require_approval_if")
+} else := false
+
+quiet_or_absent(policy, name) if {
+	block(policy, name) == absent
+} else if {
+	shape.is_map(policy[name])
+	every trigger, wanted in policy[name] { quiet(trigger, wanted) }
+}
+
 # The names of the triggers that fire: all that are not certainly quiet.
 fired(triggers) := [name | some name, wanted in triggers; not quiet(name, wanted)] if {
-	shape.is_map(triggers)
-} else := [] if {
-	triggers == absent
-} else := ["always"]
+	is_object(triggers)
+} else := ["always"] if {
+	triggers == "always"
+} else := []
 
 quiet("to_includes", addresses) if {
 	shape.are_addresses(addresses)
@@ -289,7 +309,7 @@ quiet("subject_contains", list) if {
 
 quiet("body_contains", list) if {
 	readable
-	meets("body.must_not_contain", list)
+	meets_part("must_not_contain", list)
 }
 
 # An amount that cannot be read may be any amount.
@@ -311,7 +331,7 @@ quiet("argument", conditions) if {
 	}
 }
 
-readable if meets("readable", true)
+readable if input.arguments_state in ["parsed", "none"]
 
 # Triggers read loosely: `true`, `"true"` and `["TRUE"]` are one thing to a tool that takes forms.
 touches("equals", wanted, value) if loose(wanted) == loose(value)

@@ -96,12 +96,14 @@ expected := {
 	"pointers": "a list of JSON pointers such as /arguments/subject",
 }
 
-# Every policy with its path.
-entries := [[$"{file}#/policies/{index}", policy] |
+# Every policy with its file and its place there.
+entries := [[file, index, policy] |
 	some file, policies in files
 	is_array(policies)
 	some index, policy in policies
 ]
+
+place(file, index) := $"{file}#/policies/{index}"
 
 files["yaml/data.yaml"] := data.yaml.policies
 
@@ -127,16 +129,17 @@ repeated_ids contains {"path": path, "found": $"the id {id} again", "expected": 
 	some path in paths
 }
 
-paths_of_id[policy.id] contains $"{path}/id" if some [path, policy] in entries
+paths_of_id[policy.id] contains $"{place(file, index)}/id" if some [file, index, policy] in entries
 
 only_policies(content) if {
 	is_object(content)
 	object.keys(content) == {"policies"}
 }
 
-policy_errors(path, policy) := {{"path": path, "found": shown(policy), "expected": "a map"}} if not is_object(policy)
-
-policy_errors(path, policy) := line_errors(path, policy) | missing_errors(path, policy) if is_object(policy)
+policy_errors(file, index, policy) := line_errors(path, policy) | missing_errors(path, policy) if {
+	is_object(policy)
+	path := place(file, index)
+} else := {{"path": place(file, index), "found": shown(policy), "expected": "a map"}}
 
 line_errors(path, policy) := {error |
 	some [at, lines, kinds] in sections(path, policy)
