@@ -27,7 +27,7 @@ const WIDTH_MAX = 1_000_000;
 const DIGITS = /[0-9]+/y;
 
 /**
- * @param charge is called with a number of characters before they are made; it throws to stop the evaluation.
+ * @param charge is called with a number of characters before more are made; it throws to stop the evaluation.
  */
 export function sprintf(
   format: string,
@@ -197,9 +197,14 @@ class Printer {
   }
 
   #value(arg: Arg, verb: string): string {
-    this.#charge((this.#flags.width ?? 0) + (this.#flags.precision ?? 0));
-    const text = formatted(arg, verb, this.#flags);
-    if (text !== null) return text;
+    const { width, precision } = this.#flags;
+    this.#charge((width ?? 0) + (precision ?? 0));
+    const text = formatted(arg, verb, this.#flags) ?? this.#misfit(arg, verb);
+    this.#charge(text.length);
+    return text;
+  }
+
+  #misfit(arg: Arg, verb: string): string {
     if (typeof arg === 'bigint' && !isInt64(arg)) return `%!${verb}(big.Int=${arg})`;
     return `%!${verb}(${typeOf(arg)}=${formatted(arg, 'v', { ...this.#flags, detailed: false })})`;
   }
@@ -327,7 +332,10 @@ function formatInteger(value: bigint, verb: string, flags: Flags): string | null
   } else if (flags.zero && !flags.minus && flags.width !== null) {
     digits = digits.padStart(flags.width - sign.length, '0');
   }
-  const octal = base.radix === 8 && flags.sharp && (verb === 'o' || isInt64(value)) && !digits.startsWith('0') ? '0' : '';
+  const octal =
+    base.radix === 8 && flags.sharp && (verb === 'o' || isInt64(value)) && !digits.startsWith('0')
+      ? '0'
+      : '';
   const other = base.radix !== 8 && flags.sharp ? base.prefix : '';
   const prefix = (verb === 'O' ? '0o' : '') + octal + other;
   return pad(sign + prefix + digits, { ...flags, zero: false });

@@ -7,6 +7,8 @@ import { sprintf } from './builtins-sprintf.ts';
 import { canonicalRego, type RegoObject, type RegoValue } from './rego-value.ts';
 
 const STEPS_PER_CHARACTER = 4;
+/** One message can repeat its arguments, so output pays as much as the engine pays to read it. */
+const STEPS_PER_OUTPUT_CHARACTER = 200;
 
 /** A string, or the strings of an array or set; null when anything else is among them. */
 function texts(value: RegoValue | undefined): readonly string[] | null {
@@ -93,8 +95,10 @@ function holdsRun(
 }
 
 export const TEXT_BUILTINS: Readonly<Record<string, Builtin>> = {
-  sprintf: ([format, values], { charge }) =>
-    typeof format === 'string' && isArray(values) ? sprintf(format, values, charge) : undefined,
+  sprintf: ([format, values], { charge }) => {
+    if (typeof format !== 'string' || !isArray(values)) return undefined;
+    return sprintf(format, values, (characters) => charge(characters * STEPS_PER_OUTPUT_CHARACTER));
+  },
   'strings.any_prefix_match': anyMatch((text, part) => text.startsWith(part)),
   'strings.any_suffix_match': anyMatch((text, part) => text.endsWith(part)),
   'strings.count': count,

@@ -3,125 +3,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { BUILTINS } from '../../src/decision/builtins.ts';
-import { sprintf } from '../../src/decision/builtins-sprintf.ts';
-import { canonicalRego, type RegoValue } from '../../src/decision/rego-value.ts';
-import { askOpa, type BuiltinCall } from './opa-oracle.ts';
+import type { RegoValue } from '../../src/decision/rego-value.ts';
+import { type BuiltinCall, compareWithOpa, sample } from './opa-oracle.ts';
 
 const context = { timeNs: 5n, charge: () => {} };
-
-function ours([name, ...args]: BuiltinCall): string | undefined {
-  const result = BUILTINS.get(name)?.(args, context);
-  return result === undefined ? undefined : canonicalRego(result);
-}
-
-const sample = <T>(arbitrary: fc.Arbitrary<T>, count: number) =>
-  fc.sample(arbitrary, { numRuns: count, seed: 42 });
-
-const number = fc.oneof(
-  fc.integer(),
-  fc.integer({ min: -20, max: 300 }),
-  fc.bigInt({ min: -(2n ** 70n), max: 2n ** 70n }),
-  fc.constantFrom(0.5, 1.5, 2.5, -0.25, 1234567.5, 100000.5, 0.1, 12345.678, 0.00012, 99.995),
-);
-const text = fc.constantFrom(
-  '',
-  'a',
-  'abc',
-  'é€',
-  '😀b',
-  'tab\t"q"\n',
-  '`tick`',
-  '\u007f\u00a0\u2028',
-  'x y',
-);
-const value: fc.Arbitrary<RegoValue> = fc.oneof(
-  number,
-  text,
-  fc.constantFrom<RegoValue>(
-    null,
-    true,
-    false,
-    [],
-    [1, 'x', null],
-    new Map<RegoValue, RegoValue>(),
-  ),
-  fc.array(fc.oneof(number, text), { maxLength: 3 }),
-  fc
-    .dictionary(text, fc.oneof(number, text), { maxKeys: 3 })
-    .map((o) => new Map<RegoValue, RegoValue>(Object.entries(o))),
-);
-
-const directive = fc
-  .tuple(
-    fc.constantFrom('', '', '', '-', '+', '#', '0', ' ', '-0', '+0', '+#'),
-    fc.constantFrom('', '', '', '1', '5', '12', '*', '[1]', '[2]*', '[9]'),
-    fc.constantFrom('', '', '', '.', '.0', '.1', '.3', '.*'),
-    fc.constantFrom(
-      's',
-      'd',
-      'v',
-      'f',
-      't',
-      'q',
-      'x',
-      '%',
-      'e',
-      'g',
-      'X',
-      'o',
-      'b',
-      'c',
-      'U',
-      'T',
-      'z',
-      'O',
-      'E',
-      'G',
-      'F',
-      '!',
-      'é',
-    ),
-  )
-  .map((parts) => `%${parts.join('')}`);
-
-/** Left out: hexadecimal and binary forms of fractions, `#` with fractions. */
-const comparable = (format: string, values: readonly RegoValue[]) =>
-  !values.some((v) => typeof v === 'number' && !Number.isInteger(v)) || !/[xXb]|#/.test(format);
-
-test('sprintf prints what Go prints', (t) => {
-  const formats = fc.array(
-    fc.oneof(directive, fc.constantFrom(' ', 'to ', 'é', '%', '%5', '%.'), directive),
-    { maxLength: 4 },
-  );
-  const calls = sample(fc.tuple(formats, fc.array(value, { maxLength: 4 })), 6000)
-    .map(([parts, values]) => ['sprintf', parts.join(''), values] as BuiltinCall)
-    .filter(([, format, values]) => comparable(format as string, values as RegoValue[]));
-  compare(t, calls);
-});
-
-test('sprintf rounds every fraction as Go does', (t) => {
-  const fractions = fc
-    .double({ noNaN: true, noDefaultInfinity: true, min: 1e-5, max: 1e7 })
-    .filter((d) => !Number.isInteger(d) && d > 1e-4);
-  const format = fc.constantFrom(
-    '%f',
-    '%.0f',
-    '%.1f',
-    '%.2f',
-    '%e',
-    '%.2e',
-    '%g',
-    '%.3g',
-    '%v',
-    '%.10g',
-    '%08.3f',
-    '%+.1f',
-  );
-  compare(
-    t,
-    sample(fc.tuple(format, fractions), 3000).map(([f, d]) => ['sprintf', f, [d]] as BuiltinCall),
-  );
-});
 
 test('builtins on texts and collections agree with OPA', (t) => {
   const word = fc.string({ unit: fc.constantFrom('a', 'b', '😀', 'é'), maxLength: 6 });
@@ -137,7 +22,7 @@ test('builtins on texts and collections agree with OPA', (t) => {
         .map((o) => new Map<RegoValue, RegoValue>(Object.entries(o))),
     ),
   })).tree;
-  compare(t, [
+  compareWithOpa(t, [
     ...sample(fc.tuple(words, words), 400).map(
       (c) => ['strings.any_prefix_match', ...c] as BuiltinCall,
     ),
@@ -179,7 +64,7 @@ test('the calendar agrees with OPA in every zone', (t) => {
   ]);
   const amount = fc.integer({ min: -40, max: 40 });
   const steps = sample(fc.tuple(fc.constantFrom(...times), amount, amount, amount), 1500);
-  compare(t, [
+  compareWithOpa(t, [
     ...['time.date', 'time.clock', 'time.weekday'].flatMap((name) =>
       times.map((time) => [name, time] as BuiltinCall),
     ),
@@ -234,7 +119,7 @@ test('times and durations are read as OPA reads them', (t) => {
     '1e3s',
     '0.000000001ns',
   ];
-  compare(t, [
+  compareWithOpa(t, [
     ...times.map((time) => ['time.parse_rfc3339_ns', time] as BuiltinCall),
     ...durations.map((time) => ['time.parse_duration_ns', time] as BuiltinCall),
   ]);
@@ -316,7 +201,7 @@ test('versions, sizes, networks and identifiers agree with OPA', (t) => {
     'nope',
     '',
   ];
-  compare(t, [
+  compareWithOpa(t, [
     ...versions.map((v) => ['semver.is_valid', v] as BuiltinCall),
     ...versions.flatMap((a) => versions.map((b) => ['semver.compare', a, b] as BuiltinCall)),
     ...sizes.map((size) => ['units.parse_bytes', size] as BuiltinCall),
@@ -365,7 +250,7 @@ test('encodings and digests agree with OPA', (t) => {
     ]),
     new Map<RegoValue, RegoValue>([['a', 1]]),
   ];
-  compare(t, [
+  compareWithOpa(t, [
     ...names.flatMap((name) => texts.map((item) => [name, item] as BuiltinCall)),
     ...objects.map((object) => ['urlquery.encode_object', object] as BuiltinCall),
     ...['md5', 'sha1', 'sha256', 'sha512'].flatMap((hash) =>
@@ -396,28 +281,3 @@ test('arguments of the wrong type are an error, never a guess', () => {
 });
 
 const isNumeric = (value: RegoValue) => value === 1 || (Array.isArray(value) && value[0] === 1);
-
-test('wide output is charged before it is made', () => {
-  const stop = (characters: number) => {
-    if (characters > 1000) throw new Error('stopped');
-  };
-  assert.throws(() => sprintf('%999999d', [1], stop), /stopped/);
-  assert.throws(() => sprintf('%.*f', [1000000, 0.5], stop), /stopped/);
-  assert.equal(sprintf('%9999999d', [1], stop), '%!(NOVERB)%!(EXTRA int64=1)');
-});
-
-function compare(t: Parameters<typeof askOpa>[0], calls: readonly BuiltinCall[]): void {
-  const theirs = askOpa(t, calls);
-  if (theirs === null) return;
-  const different = calls.flatMap((call, i) => {
-    const mine = ours(call);
-    return mine === theirs[i]
-      ? []
-      : [`${canonicalRego([...call])}\n  ours ${mine}\n  OPA  ${theirs[i]}`];
-  });
-  assert.equal(
-    different.length,
-    0,
-    `${different.length} of ${calls.length} differ:\n${different.slice(0, 25).join('\n')}`,
-  );
-}

@@ -2,11 +2,15 @@
  * Asks the real OPA on PATH for the results of many builtin calls at once: the oracle for our host builtins.
  * Shell: runs opa, owns a temporary directory.
  */
+
+import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import fc from 'fast-check';
+import { BUILTINS } from '../../src/decision/builtins.ts';
 import {
   canonicalRego,
   parseRego,
@@ -20,7 +24,7 @@ export type BuiltinCall = readonly [name: string, ...args: RegoValue[]];
  * @returns canonical text of one result per call, undefined where OPA reports an error; null after the test was
  *   skipped because there is no opa.
  */
-export function askOpa(
+function askOpa(
   t: TestContext,
   calls: readonly BuiltinCall[],
 ): readonly (string | undefined)[] | null {
@@ -58,4 +62,32 @@ export function askOpa(
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+const context = { timeNs: 5n, charge: () => {} };
+
+function ours([name, ...args]: BuiltinCall): string | undefined {
+  const result = BUILTINS.get(name)?.(args, context);
+  return result === undefined ? undefined : canonicalRego(result);
+}
+
+/** The same values in every run, so that a difference can be found again. */
+export const sample = <T>(arbitrary: fc.Arbitrary<T>, count: number): T[] =>
+  fc.sample(arbitrary, { numRuns: count, seed: 42 });
+
+/** Fails with the first differences between our builtins and OPA's. */
+export function compareWithOpa(t: TestContext, calls: readonly BuiltinCall[]): void {
+  const theirs = askOpa(t, calls);
+  if (theirs === null) return;
+  const different = calls.flatMap((call, i) => {
+    const mine = ours(call);
+    return mine === theirs[i]
+      ? []
+      : [`${canonicalRego([...call])}\n  ours ${mine}\n  OPA  ${theirs[i]}`];
+  });
+  assert.equal(
+    different.length,
+    0,
+    `${different.length} of ${calls.length} differ:\n${different.slice(0, 25).join('\n')}`,
+  );
 }
