@@ -105,13 +105,18 @@ export const REASONS = {
   'call.bad_header': reason(400, 1050, 'A request header is malformed, repeated or not allowed.'),
   'call.method_not_allowed': reason(405, 1051, 'The HTTP method is not allowed here.'),
   'call.unknown_route': reason(404, 1052, 'No tool or MCP server is configured under this path.'),
-  'call.batch_unsupported': reason(400, 1053, 'JSON-RPC batches are not accepted. Send one request.'),
+  'call.batch_unsupported': reason(
+    400,
+    1053,
+    'JSON-RPC batches are not accepted. Send one request.',
+  ),
   'call.timeout': reason(408, 1054, 'The request did not arrive in time.', retryable),
   'call.ambiguous_tool': reason(
     400,
     1055,
     'The request matches more than one tool of the catalogue with different arguments.',
   ),
+  'call.bad_origin': reason(403, 1057, 'The request comes from a web page of another origin.'),
   'call.overloaded': reason(503, 1056, 'Too many calls are under way. Try again later.', retryable),
   'mcp.header_mismatch': reason(
     400,
@@ -127,7 +132,12 @@ export const REASONS = {
     'The audit log cannot be written, so every call is refused.',
     retryable,
   ),
-  'upstream.unresolved': reason(502, 1080, 'The host name of the tool does not resolve.', retryable),
+  'upstream.unresolved': reason(
+    502,
+    1080,
+    'The host name of the tool does not resolve.',
+    retryable,
+  ),
   'upstream.address_denied': reason(
     403,
     1081,

@@ -14,7 +14,7 @@ import { REASONS, type ReasonCode } from '../decision/reason.ts';
 import type { AdmissionControl } from './admission.ts';
 import type { Incoming } from './exchange.ts';
 import { decisionOf, judge, type Question } from './judgement.ts';
-import { headerOf } from './message-rules.ts';
+import { checkVersion, headerOf } from './message-rules.ts';
 import type { Parts } from './ports.ts';
 import { recordPermit, recordRefusal } from './record.ts';
 import type { Resolver } from './resolver.ts';
@@ -106,7 +106,7 @@ async function decideAndRun(connect: ConnectParts, arrival: Arrival): Promise<vo
 }
 
 function authorityOf(incoming: Incoming): Authority | Refused {
-  const broken = checkHeaders(incoming.headers);
+  const broken = checkVersion(incoming) ?? checkHeaders(incoming.headers);
   if (broken !== null) return broken;
   const authority = parseAuthority(incoming.target, null);
   if (!authority.ok) return authority;

@@ -2,7 +2,7 @@
  * The tool gateway: `/mcp/<server>` and `/tools/<name>/…`. The operator configured both, so the place a call goes to is
  * never the agent's to choose; only what it asks for is. Pure.
  */
-import { parseAuthority } from '../call/authority.ts';
+import { type Authority, parseAuthority } from '../call/authority.ts';
 import { recognizeHttp } from '../call/recognize.ts';
 import type { Refused } from '../call/refused.ts';
 import { refuse } from '../call/refused.ts';
@@ -42,7 +42,9 @@ export function gatewayTarget(url: string): GatewayTarget {
 /** Builds the routes once; the result finds the one for a request. */
 export function gatewayRoutes(targets: GatewayTargets): (incoming: Incoming) => Route {
   const check = (incoming: Incoming) =>
-    checkMessage(incoming) ?? checkHost(incoming, targets.hosts);
+    checkMessage(incoming) ??
+    checkHost(incoming, targets.hosts) ??
+    checkOrigin(incoming, targets.hosts);
   const mcp = new Map(
     [...targets.mcpServers].map(([name, target]) => [name, mcpRoute(name, target, check)]),
   );
@@ -64,10 +66,29 @@ export function gatewayRoutes(targets: GatewayTargets): (incoming: Incoming) => 
 function checkHost(incoming: Incoming, hosts: ReadonlySet<string>): Refused | null {
   const host = parseAuthority(headerOf(incoming, 'host') ?? '', 80);
   if (!host.ok) return host;
-  const local = host.host === 'localhost' || host.host === '::1' || host.host.startsWith('127.');
-  if (local || hosts.has(host.host)) return null;
+  if (isHere(host, hosts)) return null;
   return refuse('call.bad_authority', 'the Host header does not name this gateway');
 }
+
+/**
+ * A web page of another site in a browser beside the agent may send requests here under the right Host; the browser
+ * then says whose page it is. The MCP specification wants such requests answered with 403.
+ */
+function checkOrigin(incoming: Incoming, hosts: ReadonlySet<string>): Refused | null {
+  const origin = headerOf(incoming, 'origin');
+  if (origin === null) return null;
+  const authority = /^https?:\/\/([^/?#]+)$/i.exec(origin)?.[1] ?? '';
+  const page = parseAuthority(authority, origin.startsWith('https') ? 443 : 80);
+  if (page.ok && isHere(page, hosts)) return null;
+  return refuse('call.bad_origin', 'a web page of another origin');
+}
+
+/** Loopback by its address, not by how a name begins: `127.attacker.example` is a name. */
+const isHere = ({ kind, host }: Authority, hosts: ReadonlySet<string>): boolean =>
+  host === 'localhost' ||
+  host === '::1' ||
+  (kind === 'ipv4' && host.startsWith('127.')) ||
+  hosts.has(host);
 
 const unknownRoute: Route = {
   listener: 'gateway',

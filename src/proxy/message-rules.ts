@@ -18,9 +18,8 @@ const METHODS: ReadonlySet<string> = new Set([
 
 /** @returns a refusal, or null when method, target, version and headers have one reading. */
 export function checkMessage(incoming: Incoming): Refused | null {
-  if (incoming.httpVersion !== '1.1' && incoming.httpVersion !== '1.0') {
-    return refuse('call.malformed', 'HTTP version is not 1.0 or 1.1');
-  }
+  const version = checkVersion(incoming);
+  if (version !== null) return version;
   if (!METHODS.has(incoming.method)) {
     return refuse('call.method_not_allowed', 'the method is not one of the seven common ones');
   }
@@ -30,9 +29,19 @@ export function checkMessage(incoming: Incoming): Refused | null {
   return checkFraming(incoming);
 }
 
+/** Node's parser also accepts no version at all (HTTP/0.9) and HTTP/2.0. */
+export function checkVersion({ httpVersion }: Incoming): Refused | null {
+  return httpVersion === '1.1' || httpVersion === '1.0'
+    ? null
+    : refuse('call.malformed', 'HTTP version is not 1.0 or 1.1');
+}
+
 function checkFraming(incoming: Incoming): Refused | null {
   for (const [name, value] of incoming.headers) {
     const lower = name.toLowerCase();
+    if (lower === 'expect' && value.toLowerCase() !== '100-continue') {
+      return refuse('call.bad_header', 'an expectation other than 100-continue');
+    }
     if (lower === 'transfer-encoding') {
       if (incoming.httpVersion === '1.0') {
         return refuse('call.bad_header', 'transfer-encoding in HTTP/1.0');

@@ -15,6 +15,7 @@ import {
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { HeaderList } from '../call/headers.ts';
+import type { ReasonCode } from '../decision/reason.ts';
 import type { Body, ClientConnection, Handler, Incoming, Reply } from './exchange.ts';
 
 export interface ServerBounds {
@@ -24,12 +25,15 @@ export interface ServerBounds {
   readonly connectionsMax: number;
 }
 
+/** `method`: a CONNECT where none is served; the others: Node's parser refused it. */
+export type BrokenCause = 'malformed' | 'timeout' | 'too_large' | 'method';
+
 export interface ServerHandlers {
   readonly call: Handler;
   /** A CONNECT request: the socket is the tunnel, `head` its first bytes. */
   readonly connect?: (incoming: Incoming, socket: Duplex, head: Uint8Array) => void;
-  /** A request that Node's parser refused; `reason` is for the record. */
-  readonly broken: (cause: 'malformed' | 'timeout' | 'too_large', remoteAddress: string) => void;
+  /** A request that never became a call, for the record. */
+  readonly broken: (cause: BrokenCause, remoteAddress: string) => void;
   /** A connection beyond `connectionsMax` was closed. */
   readonly dropped: () => void;
 }
@@ -52,22 +56,33 @@ const KEEP_ALIVE_MS = 30_000;
 interface ClientSocket extends Socket {
   egretConnection?: ClientConnection;
   egretTunnel?: { readonly host: string; readonly port: number };
+  /** The newest request on this connection; its body may still be on its way. */
+  egretRequest?: IncomingMessage;
+  /** Calls whose answer is not complete. */
+  egretCalls?: number;
 }
+
+/** Ends the reading of a body that cannot go on. */
+const bodyReaders = new WeakMap<IncomingMessage, (reason: ReasonCode) => void>();
 
 export async function listenHttp(
   at: { readonly host: string; readonly port: number },
   bounds: ServerBounds,
   handlers: ServerHandlers,
 ): Promise<ListeningServer> {
-  const server = createServer(serverOptions(bounds), (request, response) => {
+  const serve = (request: IncomingMessage, response: ServerResponse) => {
+    underWay(request.socket, request, response);
     handlers.call(incomingOf(request), replyOf(response)).catch(() => response.destroy());
-  });
+  };
+  const server = createServer(serverOptions(bounds), serve);
+  // Node would answer an unknown Expect itself, and nobody would hear of it.
+  server.on('checkExpectation', serve);
   server.maxConnections = bounds.connectionsMax;
   server.maxHeadersCount = HEADERS_MAX * 2;
   server.on('drop', handlers.dropped);
   server.on('clientError', (error, socket) => answerBroken(error, socket as Socket, handlers));
   server.on('connect', (request: IncomingMessage, socket: Duplex, head: Uint8Array) => {
-    if (handlers.connect === undefined) socket.end('HTTP/1.1 405 Method Not Allowed\r\n\r\n');
+    if (handlers.connect === undefined) refuseBroken('method', socket as Socket, handlers);
     else handlers.connect(incomingOf(request), socket, head);
   });
   await new Promise<void>((resolve, reject) => {
@@ -89,10 +104,19 @@ export async function listenHttp(
   };
 }
 
+function underWay(socket: ClientSocket, request: IncomingMessage, response: ServerResponse): void {
+  socket.egretRequest = request;
+  socket.egretCalls = (socket.egretCalls ?? 0) + 1;
+  response.once('close', () => {
+    socket.egretCalls = (socket.egretCalls ?? 1) - 1;
+  });
+}
+
 function serverOptions(bounds: ServerBounds): ServerOptions {
   return {
     insecureHTTPParser: false,
-    requireHostHeader: true,
+    // Routes refuse a missing Host themselves, so that the refusal has a reason and a record.
+    requireHostHeader: false,
     joinDuplicateHeaders: false,
     rejectNonStandardBodyWrites: true,
     maxHeaderSize: bounds.headerBytesMax,
@@ -118,19 +142,30 @@ async function close(server: Server): Promise<void> {
   await closed;
 }
 
-const BROKEN = {
+const BROKEN: Readonly<Record<BrokenCause, string>> = {
   malformed: '400 Bad Request',
   timeout: '408 Request Timeout',
   too_large: '431 Request Header Fields Too Large',
-} as const;
+  method: '405 Method Not Allowed',
+};
 
+/**
+ * What came is no HTTP. In the middle of a call's body that call is refused, and its record is the record of this; after
+ * a whole call the answer to that one cannot be trusted to arrive, and the connection is cut.
+ */
 function answerBroken(
   error: NodeJS.ErrnoException,
-  socket: Socket,
+  socket: ClientSocket,
   handlers: ServerHandlers,
 ): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
+    return;
+  }
+  const request = socket.egretRequest;
+  if (request !== undefined && !request.complete) {
+    const late = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
+    bodyReaders.get(request)?.(late ? 'call.timeout' : 'call.malformed');
     return;
   }
   const cause =
@@ -139,7 +174,15 @@ function answerBroken(
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? 'timeout'
         : 'malformed';
+  refuseBroken(cause, socket, handlers);
+}
+
+function refuseBroken(cause: BrokenCause, socket: ClientSocket, handlers: ServerHandlers): void {
   handlers.broken(cause, socket.remoteAddress ?? '');
+  if ((socket.egretCalls ?? 0) > 0) {
+    socket.destroy();
+    return;
+  }
   socket.end(`HTTP/1.1 ${BROKEN[cause]}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
   socket.destroySoon();
 }
@@ -195,8 +238,10 @@ function readBody(request: IncomingMessage, bytesMax: number): Promise<Body> {
       const bytes = chunks.length === 1 ? (chunks[0] as Uint8Array) : Buffer.concat(chunks);
       resolve({ ok: true, bytes });
     });
-    request.on('error', () => resolve({ ok: false, reason: 'call.malformed' }));
-    request.on('close', () => resolve({ ok: false, reason: 'call.malformed' }));
+    const fail = (reason: ReasonCode) => resolve({ ok: false, reason });
+    bodyReaders.set(request, fail);
+    request.on('error', () => fail('call.malformed'));
+    request.on('close', () => fail('call.malformed'));
   });
 }
 

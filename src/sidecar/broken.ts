@@ -3,12 +3,13 @@
  * use to an auditor, so each gets a decision leaf and a metric. Shell: appends to the audit log.
  */
 import type { ReasonCode } from '../decision/reason.ts';
+import type { BrokenCause } from '../proxy/node-server.ts';
 import type { Parts } from '../proxy/ports.ts';
 import type { Metrics } from '../telemetry/metric.ts';
 
 export interface BrokenRequest {
   readonly listener: 'gateway' | 'proxy';
-  readonly cause: 'malformed' | 'timeout' | 'too_large';
+  readonly cause: BrokenCause;
   readonly remoteAddress: string;
 }
 
@@ -16,6 +17,7 @@ const REASON_OF: Readonly<Record<BrokenRequest['cause'], ReasonCode>> = {
   malformed: 'call.malformed',
   timeout: 'call.timeout',
   too_large: 'call.too_large',
+  method: 'call.method_not_allowed',
 };
 
 export function recordBroken(
