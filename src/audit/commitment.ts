@@ -1,11 +1,11 @@
 /**
- * Salted commitments: they stand in an entry for a value that must not stand there in the clear. Every record has
- * its own random key; a salt is derived from it for each place in the record, so equal or guessable values (a mail
- * address, an amount) show nothing. Whoever gets salt and value of one field (its opening) can check that field and
- * no other. Without the opening a value is gone for good, and the log stays verifiable. Pure.
+ * Salted commitments: they stand in an entry for a value that must not stand there in the clear. Every value gets a
+ * random salt of its own, so equal or guessable values (a mail address, an amount) show nothing. Whoever gets salt and
+ * value of one field (its opening) can check that field and no other. Without the opening a value is gone for good,
+ * and the log stays verifiable. Pure.
  */
 import { hash } from 'node:crypto';
-import { HASH_BYTES, type Hash, sha256 } from './tree.ts';
+import { HASH_BYTES, type Hash } from './tree.ts';
 
 /** An opening as it is kept apart from the log. */
 export interface Opening {
@@ -26,29 +26,22 @@ export interface Commitment {
   readonly value: string;
 }
 
-export const RECORD_KEY_BYTES = 32;
-const BLOCK_BYTES = 64;
-const POINTER_BYTES_MAX = 4096;
+export const SALT_BYTES = HASH_BYTES;
 /** Before the value: prefix, salt, length. */
 const HEAD_BYTES = 1 + HASH_BYTES + 8;
 const PREFIX = 0x02;
 const TWO_32 = 2 ** 32;
-/** Reused hash inputs; filled and read inside one synchronous call. */
-const inner = Buffer.alloc(BLOCK_BYTES + POINTER_BYTES_MAX);
-const outer = Buffer.alloc(BLOCK_BYTES + HASH_BYTES);
+/** Reused hash input; filled and read inside one synchronous call. */
 const valueInput = Buffer.alloc(16 * 1024);
 
-/** Makes commitments under one record key of 32 random bytes. The key must never be used for a second record. */
-export function committer(key: Hash): (pointer: string, value: string) => Commitment {
-  const innerPad = Buffer.alloc(BLOCK_BYTES, 0x36);
-  const outerPad = Buffer.alloc(BLOCK_BYTES, 0x5c);
-  for (let i = 0; i < key.length; i += 1) {
-    innerPad[i] = (key[i] as number) ^ 0x36;
-    outerPad[i] = (key[i] as number) ^ 0x5c;
-  }
+/**
+ * Makes commitments.
+ * @param salt gives 32 fresh random bytes each time; no two values may share one.
+ */
+export function committer(salt: () => Hash): (pointer: string, value: string) => Commitment {
   return (pointer, value) => {
-    const salt = hmac(innerPad, outerPad, pointer);
-    return { pointer, commit: commitTo(salt, value), salt, value };
+    const fresh = salt();
+    return { pointer, commit: commitTo(fresh, value), salt: fresh, value };
   };
 }
 
@@ -74,13 +67,4 @@ export const openingOf = ({ pointer, salt, value }: Commitment): Opening => ({
 export function opens(opening: Opening, commit: string): boolean {
   const salt = Buffer.from(opening.salt, 'hex');
   return salt.length === HASH_BYTES && commitTo(salt, opening.value) === commit;
-}
-
-/** HMAC-SHA-256 from two one-shot hashes, which costs a tenth of an Hmac object. */
-function hmac(innerPad: Buffer, outerPad: Buffer, text: string): Hash {
-  inner.set(innerPad);
-  const length = inner.write(text, BLOCK_BYTES);
-  outer.set(outerPad);
-  outer.set(sha256(inner.subarray(0, BLOCK_BYTES + length)), BLOCK_BYTES);
-  return sha256(outer);
 }

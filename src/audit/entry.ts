@@ -54,13 +54,13 @@ export interface Entry {
 export interface EntryContext {
   readonly boot: Boot;
   readonly stamp: Stamp;
-  /** 32 fresh random bytes, never used for a second entry. */
-  readonly key: Hash;
+  /** Gives 32 fresh random bytes each time. */
+  readonly salt: () => Hash;
 }
 
 type Level = { readonly disclosure: Disclosure; readonly withInput: boolean };
 
-/** The record of a decision. Cost: three hashes for each committed value. */
+/** The record of a decision. Cost: one hash for each committed value. */
 export function decisionEntry(record: DecisionRecord, context: EntryContext): Entry {
   const disclosure = disclosureOf(record.verdict);
   const levels: readonly Level[] = [
@@ -69,7 +69,7 @@ export function decisionEntry(record: DecisionRecord, context: EntryContext): En
     { disclosure: NOTHING_DISCLOSED, withInput: false },
   ];
   for (const level of levels) {
-    const ledger = newLedger(committer(context.key));
+    const ledger = newLedger(committer(context.salt));
     const line = render(decisionObject(record, context, level, ledger), ledger);
     if (!fits(line)) continue;
     const opens = record.enforcement.action === 'forward' ? record.decisionId : null;
@@ -137,7 +137,7 @@ function decisionObject(
 
 /** The record of how a forwarded call ended. */
 export function outcomeEntry(record: OutcomeRecord, context: EntryContext): Entry {
-  const ledger = newLedger(committer(context.key));
+  const ledger = newLedger(committer(context.salt));
   const { cost, tokens } = record;
   if (record.sha256 !== null) {
     erase(ledger, '/egret/outcome/resp_sha256', JSON.stringify(record.sha256), false);
@@ -189,7 +189,7 @@ export function outcomeEntry(record: OutcomeRecord, context: EntryContext): Entr
 
 /** The record of an event in the life of the sidecar. A detail over 30 KiB is cut to its commitment. */
 export function lifecycleEntry(event: LifecycleEvent, context: EntryContext): Entry {
-  const ledger = newLedger(committer(context.key));
+  const ledger = newLedger(committer(context.salt));
   const { boot, stamp } = context;
   const text = canonicalText(event.detail);
   const kept = Buffer.byteLength(text) <= ENTRY_BYTES_MAX / 2;

@@ -1,16 +1,15 @@
 /**
- * What every entry gets from the journal: its index, the time by both clocks, and a record key of 32 random bytes
- * that is used once.
+ * What every entry gets from the journal: its index, the time by both clocks, and random salts that are used once.
  * Shell: owns a pool of randomness.
  */
 import { randomBytes } from 'node:crypto';
-import { RECORD_KEY_BYTES } from './commitment.ts';
+import { SALT_BYTES } from './commitment.ts';
 import type { EntryContext } from './entry.ts';
 import type { JournalClock } from './journal-options.ts';
 import type { Boot } from './record.ts';
 
-/** Keys made at once; asking the system for each costs more than the hash it is for. */
-const POOL_KEYS = 128;
+/** Salts made at once; asking the system for each costs more than the hash it is for. */
+const POOL_SALTS = 512;
 
 export class Stamper {
   readonly #boot: Boot;
@@ -18,7 +17,8 @@ export class Stamper {
   readonly #startedMs: number;
   /** Wall clock minus monotonic clock when it was last compared. */
   #offsetMs: number;
-  #keys = Buffer.alloc(0);
+  #salts = Buffer.alloc(0);
+  #used = 0;
   #wallMs = Number.NaN;
   #timestamp = '';
 
@@ -32,7 +32,7 @@ export class Stamper {
   context(seq: number): EntryContext {
     const monoNs = Math.round((this.#clock.monotonicMs() - this.#startedMs) * 1e6);
     const stamp = { seq, timestamp: this.timestamp(), monoNs };
-    return { boot: this.#boot, stamp, key: this.#key() };
+    return { boot: this.#boot, stamp, salt: this.#salt };
   }
 
   /** RFC 3339, UTC, milliseconds; made once for each millisecond. */
@@ -53,10 +53,13 @@ export class Stamper {
     return stepMs;
   }
 
-  #key(): Buffer {
-    if (this.#keys.length === 0) this.#keys = randomBytes(POOL_KEYS * RECORD_KEY_BYTES);
-    const key = this.#keys.subarray(0, RECORD_KEY_BYTES);
-    this.#keys = this.#keys.subarray(RECORD_KEY_BYTES);
-    return key;
-  }
+  /** A used pool is left to whoever still holds a salt of it, never filled again. */
+  readonly #salt = (): Buffer => {
+    if (this.#used === this.#salts.length) {
+      this.#salts = randomBytes(POOL_SALTS * SALT_BYTES);
+      this.#used = 0;
+    }
+    this.#used += SALT_BYTES;
+    return this.#salts.subarray(this.#used - SALT_BYTES, this.#used);
+  };
 }

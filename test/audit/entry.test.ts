@@ -22,7 +22,7 @@ import { decision, outcome } from './records.ts';
 const context: EntryContext = {
   boot: { log: 'test-log', bootId: 'boot-1', labels: { id: 'bot', version: '1' } },
   stamp: { seq: 5, timestamp: '2026-11-22T10:00:00.000Z', monoNs: 12_345 },
-  key: Buffer.alloc(32, 7),
+  salt: () => Buffer.alloc(32, 7),
 };
 
 const parsed = (entry: Entry) => JSON.parse(entry.line);
@@ -163,7 +163,8 @@ test('fields and attachment hashes are shown when policy names them, and nothing
 
 test('equal values in two records have different commitments', () => {
   const [one, two] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)].map(
-    (key) => parsed(decisionEntry(decision('d'), { ...context, key })).egret.redaction.commits,
+    (key) =>
+      parsed(decisionEntry(decision('d'), { ...context, salt: () => key })).egret.redaction.commits,
   );
   assert.ok(one.every((c: { commit: string }, i: number) => c.commit !== two[i].commit));
 });
