@@ -24,8 +24,8 @@ export function bundleData(
   roots: readonly string[],
 ): string {
   let data: DataObject = new Map();
-  for (const [file, bytes] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    if (!DATA_FILE.test(file)) continue;
+  const dataFiles = [...files].filter(([file]) => DATA_FILE.test(file));
+  for (const [file, bytes] of dataFiles.sort(([a], [b]) => (a < b ? -1 : 1))) {
     const directories = file.split('/').slice(0, -1);
     const value = readData(file, bytes);
     const whole = directories.reduceRight<RegoValue>(
@@ -38,7 +38,9 @@ export function bundleData(
     checkRoots(whole as DataObject, '', roots, file);
     data = merged(data, whole as DataObject, '', file);
   }
-  return renderRego(data);
+  const [only] = dataFiles;
+  const whole = dataFiles.length === 1 && only?.[0] === 'data.json';
+  return whole ? textOf(...only) : renderRego(data);
 }
 
 function readData(file: string, bytes: Uint8Array): RegoValue {

@@ -16,7 +16,6 @@ import {
   REQUIRED_EXPORTS,
 } from './opa-instance.ts';
 import type { ReasonCode } from './reason.ts';
-import { parseRego, RegoSyntaxError } from './rego-value.ts';
 import { parseWasm, WasmFormatError } from './wasm-binary.ts';
 import { addFuel } from './wasm-fuel.ts';
 
@@ -123,15 +122,15 @@ export function createEngine(policy: CompiledPolicy): PolicyEngine {
   return new OpaEngine(policy);
 }
 
+/** OPA's own parser would take more than JSON for data, so it must not be the only one that looks. */
 function checkData(data: string): void {
-  const expected = 'a JSON object';
   try {
-    if (parseRego(data, 'json') instanceof Map) return;
+    const value: unknown = JSON.parse(data);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return;
   } catch (error) {
-    if (!(error instanceof RegoSyntaxError)) throw error;
-    throw new PolicyLoadError('data_invalid', `data where ${error.message}`, expected);
+    if (!(error instanceof SyntaxError)) throw error;
   }
-  throw new PolicyLoadError('data_invalid', 'data that is no object', expected);
+  throw new PolicyLoadError('data_invalid', 'data that is no JSON object', 'a JSON object');
 }
 
 interface ModuleFacts {
@@ -239,8 +238,7 @@ class OpaEngine implements PolicyEngine {
     try {
       this.#instance = this.#loaded();
     } catch (error) {
-      const found = `data that does not fit: ${String(error).slice(0, 100)}`;
-      throw new PolicyLoadError('memory_too_large', found, 'data within the memory maximum');
+      throw dataError(error);
     }
     this.#prepareSpare();
   }
@@ -305,6 +303,17 @@ class OpaEngine implements PolicyEngine {
     instance.load();
     return instance;
   }
+}
+
+function dataError(error: unknown): PolicyLoadError {
+  const why = error instanceof Error ? error.message.slice(0, 100) : 'unknown';
+  return why.startsWith('opa_malloc')
+    ? new PolicyLoadError(
+        'memory_too_large',
+        'data that does not fit',
+        'data within the memory maximum',
+      )
+    : new PolicyLoadError('data_invalid', `data that the engine cannot read: ${why}`, 'JSON');
 }
 
 const failed = (reason: ReasonCode, detail: string, fuel: number): Evaluation => ({

@@ -167,12 +167,18 @@ function unescaped(literal: string, offset: number): string {
 export function renderRego(value: RegoValue): string {
   if (typeof value === 'string') return JSON.stringify(value);
   if (value === null || typeof value !== 'object') return String(value);
+  let text = '';
   if (value instanceof Map) {
-    return `{${[...value].map(([k, v]) => `${renderRego(k)}:${renderRego(v)}`).join(',')}}`;
+    for (const [key, item] of value as RegoObject) {
+      text += `${text === '' ? '' : ','}${renderRego(key)}:${renderRego(item)}`;
+    }
+    return `{${text}}`;
   }
-  const items = [...(value as Iterable<RegoValue>)].map(renderRego).join(',');
-  if (Array.isArray(value)) return `[${items}]`;
-  return items === '' ? 'set()' : `{${items}}`;
+  for (const item of value as Iterable<RegoValue>) {
+    text += text === '' ? renderRego(item) : `,${renderRego(item)}`;
+  }
+  if (Array.isArray(value)) return `[${text}]`;
+  return text === '' ? 'set()' : `{${text}}`;
 }
 
 const RANKS = ['null', 'boolean', 'number', 'string', 'array', 'object', 'set'] as const;
