@@ -123,12 +123,16 @@ set_names := array.concat(reason_sets, ["header", "label", "limit", "log", "patc
 
 warnings := sort([reason_of(name, "warn", "", item).message | some [name, "warn", item] in items])
 
-obligations := {obligation(key, item) | some [_, key, item] in items}
+obligations := [obligation(key, item) | some [_, key, item] in items]
 
-obligations_for("allow") := sort(obligations)
+obligations_for("allow") := sorted_once(obligations)
 
 # What changes a call has no meaning for a call that is not sent; a record is written either way.
-obligations_for(outcome) := sort({log | some log in obligations; log.kind == "log"}) if outcome != "allow"
+obligations_for(outcome) := sorted_once([log | some log in obligations; log.kind == "log"]) if outcome != "allow"
+
+sorted_once(list) := list if {
+	count(list) < 2
+} else := sort({member | some member in list})
 
 obligation("log", level) := {"kind": "log", "level": level, "include_attachment_hashes": false} if level in log_levels
 

@@ -61,7 +61,7 @@ holds_any(list) if {
 }
 
 subject_says_any(list) if {
-	subject := words.squeezed(arguments.subject)
+	subject := words.squeezed(arguments.subject, has_marks)
 	some word in words.needles(list)
 	contains(subject, word)
 }
@@ -73,29 +73,27 @@ subject_says_any(_) if {
 
 subject_says(phrase) if subject_says_any([phrase])
 
-everything := words.squeezed(concat("\n", array.concat(
-	[text |
-		some name, value in arguments
-		not name in address_fields
-		some text in texts_in(name, value)
-	],
-	[attachment.name | some attachment in attachments; is_string(attachment.name)],
-)))
+everything := words.squeezed(text, has_marks)
 
-texts_in(name, text) := [text] if {
-	is_string(text)
-	name != "html"
-}
+has_marks := words.marked(text)
 
-texts_in("html", html) := words.readings_of_html(html) if is_string(html)
+text := concat("\n", array.concat(
+	array.concat([value | some value in arguments; is_string(value)], nested_texts),
+	array.concat(html_readings, [attachment.name | some attachment in attachments; is_string(attachment.name)]),
+))
 
-texts_in(_, value) := [text |
-	walk(value, [path, text])
-	is_string(text)
-	not file_content(path)
-] if {
+nested_texts := [nested |
+	some name, value in arguments
 	not is_string(value)
-}
+	not name in address_fields
+	walk(value, [path, nested])
+	is_string(nested)
+	not file_content(path)
+]
+
+default html_readings := []
+
+html_readings := words.readings_of_html(arguments.html)
 
 # The bytes of a structured attachment, which are not words.
 file_content(path) if path[count(path) - 1] in ["content", "data"]

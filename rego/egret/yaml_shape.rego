@@ -89,7 +89,7 @@ expected := {
 	"pattern": "a text or a list of texts, with * only at the end",
 	"addresses": "a list of mail addresses such as name@example.com",
 	"domains": "a list of domains such as example.com",
-	"words": "a list of words with at least one letter or digit each",
+	"words": "a list of words with at least one letter or digit each and without * \\ `",
 	"scalar": "a text, a number or a boolean",
 	"scalars": "a list of texts, numbers or booleans",
 	"level": "full or metadata",
@@ -288,8 +288,13 @@ is_prefix(value) if {
 	not contains(trim_suffix(value, "*"), "*")
 }
 
+# Words are found in text without marks, so marks in them would make them find nothing.
 are_words(value) if {
 	are_texts(value)
+	all_words := concat("", value)
+	not contains(all_words, "*")
+	not contains(all_words, "\\")
+	not contains(all_words, "`")
 	every word in words.needles(value) { word != "" }
 }
 
