@@ -65,6 +65,7 @@ const ATTACHMENTS_MAX = 16;
 const NAME_CHARS_MAX = 128;
 /** Longer values stay committed even when they are to be disclosed. */
 const CLEAR_CHARS_MAX = 8 * 1024;
+const PLAIN_NAME = /^[A-Za-z][A-Za-z_-]{0,31}$/;
 /** Arguments that `full` shows: who gets the message. */
 const RECIPIENTS: ReadonlySet<string> = new Set(['to', 'cc', 'bcc']);
 
@@ -91,7 +92,10 @@ export function foreign<T extends Json>(value: T, ledger: Ledger): T {
   return value;
 }
 
-/** The clear part of the arguments; the others are erased one by one. */
+/**
+ * The clear part of the arguments; the others are erased one by one. A name that is no plain word may itself be data of
+ * the agent: those arguments are bound together, names included.
+ */
 export function clearArguments(
   args: JsonObject,
   disclosure: Disclosure,
@@ -103,8 +107,13 @@ export function clearArguments(
     return {};
   }
   const clear: [string, Json][] = [];
+  const unnamed: [string, Json][] = [];
   for (const name of names) {
     const pointer = `/arguments/${escapePointer(name)}`;
+    if (!PLAIN_NAME.test(name) && !disclosure.fields.includes(pointer)) {
+      unnamed.push([name, args[name] as Json]);
+      continue;
+    }
     const value = args[name] as Json;
     const text = canonicalText(value);
     const asked = disclosure.level === 'full' && RECIPIENTS.has(name);
@@ -113,6 +122,9 @@ export function clearArguments(
     } else {
       erase(ledger, `/input${pointer}`, text, true);
     }
+  }
+  if (unnamed.length > 0) {
+    mask(ledger, '/input/arguments', canonicalText(Object.fromEntries(unnamed)), true);
   }
   return clear.length === 0 ? {} : foreign(Object.fromEntries(clear), ledger);
 }
