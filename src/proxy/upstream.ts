@@ -65,6 +65,8 @@ export interface Upstream {
 
 const RESULT_BYTES_MAX = 64 * 1024;
 const RESPONSE_HEADER_BYTES_MAX = 16 * 1024;
+/** Interim answers (1xx) to one call: each one starts the wait for the real answer anew. */
+const HINTS_MAX = 16;
 /** Destinations with open connections at once; the one unused longest goes first. */
 const POOLS_MAX = 128;
 
@@ -216,6 +218,7 @@ class ResponseRelay implements Dispatcher.DispatchHandler {
   #contentType: string | null = null;
   #bytes = 0;
   #ttfbMs = 0;
+  #hints = 0;
   #aborted = false;
 
   constructor(relay: Relay, resolve: (forwarded: Forwarded) => void) {
@@ -232,7 +235,11 @@ class ResponseRelay implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
-    if (status < 200) return;
+    if (status < 200) {
+      this.#hints += 1;
+      if (this.#hints > HINTS_MAX) controller.abort(new BadResponse('interim answers without end'));
+      return;
+    }
     this.#status = status;
     this.#ttfbMs = performance.now() - this.#startedAt;
     const checked = responseHeaders(rawHeaderList(controller.rawHeaders as readonly Buffer[]));
@@ -322,7 +329,9 @@ function reasonOf(error: Error & { code?: string }, answered: boolean): ReasonCo
     default:
       if (error.name === 'AddressMismatch') return 'upstream.address_denied';
       if (error.name === 'BadResponse') return 'upstream.bad_response';
-      if (error.code?.startsWith('HPE_') === true) return 'upstream.bad_response';
+      if (error.name === 'HTTPParserError') return 'upstream.bad_response';
+      // So undici calls an answer that switches protocols or says "continue" although nobody asked.
+      if (/^bad (upgrade|response)$/.test(error.message)) return 'upstream.bad_response';
       return answered || error.code === 'UND_ERR_SOCKET' || error.code === 'ECONNRESET'
         ? 'upstream.reset'
         : 'upstream.connect_failed';
