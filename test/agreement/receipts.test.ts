@@ -29,10 +29,11 @@ const address = often(
   'accountant@example.com.evil.example',
   '',
 );
+// Each secret comes whole: in which order a policy reads the texts of a call is nobody's business.
 const words = fc
   .array(
     fc.constantFrom(
-      ...'receipts|for|March|hello|salary|in-voice|TAX|api_key|API-Key|seed|phrase|private k\u200bey|*api*key|é|😀|'.split(
+      ...'receipts|for|March|hello|salary|in-voice|TAX|api_key|API-Key|seed  phrase|private k\u200bey|*api*key|é|😀|'.split(
         '|',
       ),
     ),
