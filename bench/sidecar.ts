@@ -1,7 +1,7 @@
 /**
  * Egret's own sidecar as a user would start it: policy, audit and metrics on. Shell: owns nothing, starts a child.
  */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Child, type Children, freePorts, lastWords } from './children.ts';
@@ -36,6 +36,14 @@ export function sidecarProgram(): string {
   return existsSync(built) ? built : join(ROOT, 'src/main.ts');
 }
 
+/** The options of node that stand in the first line of the built program, where a shell would find them. */
+function ownOptions(program: string): string[] {
+  const [firstLine = ''] = readFileSync(program, 'utf8').split('\n', 1);
+  return firstLine.startsWith('#!')
+    ? firstLine.split(' ').filter((word) => word.startsWith('--'))
+    : [];
+}
+
 /** @throws with its last words when it exits or is not ready in twenty seconds. */
 export async function startSidecar(children: Children, options: SidecarOptions): Promise<Sidecar> {
   const [gateway, proxy, decision, admin] = (await freePorts(4)) as [
@@ -65,7 +73,8 @@ export async function startSidecar(children: Children, options: SidecarOptions):
   };
   writeFileSync(config, JSON.stringify(settings, null, 1));
   const extra = (process.env['EGRET_BENCH_NODE_OPTIONS'] ?? '').split(' ').filter(Boolean);
-  const args = [...extra, sidecarProgram(), 'sidecar', '--config', config];
+  const program = sidecarProgram();
+  const args = [...ownOptions(program), ...extra, program, 'sidecar', '--config', config];
   const startMs = performance.now();
   const child = children.start(options.name, process.execPath, args, { cwd: directory });
   await waitUntilReady(child, `http://127.0.0.1:${admin}/readyz`);

@@ -245,8 +245,8 @@ export const configSchema = z.strictObject({
         .int()
         .min(16 * MiB)
         .max(1024 * MiB)
-        .default(256 * MiB)
-        .describe('Memory of one policy instance in bytes. Default 268435456.'),
+        .default(128 * MiB)
+        .describe('Memory of one policy instance in bytes. Default 134217728.'),
       uploadsMax: positive(1_000_000)
         .default(10_000)
         .describe('Registered uploads kept; the oldest goes first. Default 10000.'),

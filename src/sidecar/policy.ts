@@ -42,7 +42,9 @@ export async function openPolicy(config: Config, watchers: PolicyWatchers): Prom
   const { fuelMax, policyMemoryBytesMax } = config.limits;
   const active = new ActivePolicy<Catalogue>({
     name: bundle.name,
-    validateCatalogue: parseCatalogue,
+    // Bundles usually carry the built-in catalogue as it is; reading it twice would be felt at every start.
+    validateCatalogue: (text, file) =>
+      text === builtIn.text ? builtIn.catalogue : parseCatalogue(text, file),
     compile: {
       limits: {
         memoryBytesMax: policyMemoryBytesMax,
@@ -50,7 +52,7 @@ export async function openPolicy(config: Config, watchers: PolicyWatchers): Prom
       },
     },
     onActivated: (revision) => {
-      pinned = pin(revision, builtIn);
+      pinned = pin(revision, builtIn.catalogue);
       announceActivation(watchers, bundle.name, revision);
     },
     onRejected: (errors, digest) => announceRejection(watchers, bundle.name, errors, digest),
@@ -83,19 +85,17 @@ export async function openPolicy(config: Config, watchers: PolicyWatchers): Prom
 
 function pin(revision: Revision<Catalogue>, builtIn: Catalogue): PinnedPolicy {
   const { ref, engine, catalogue } = revision;
-  return {
-    ref,
-    engine,
-    catalogue: catalogue === null ? builtIn : mergeCatalogues(builtIn, catalogue),
-  };
+  const same = catalogue === null || catalogue === builtIn;
+  return { ref, engine, catalogue: same ? builtIn : mergeCatalogues(builtIn, catalogue) };
 }
 
-function builtInCatalogue(): Catalogue {
+function builtInCatalogue(): { readonly text: string; readonly catalogue: Catalogue } {
   const found = BUILT_IN_CATALOGUE.map((path) =>
     fileURLToPath(new URL(path, import.meta.url)),
   ).find((path) => existsSync(path));
   if (found === undefined) throw new StartError('the built-in tool catalogue is not installed');
-  return parseCatalogue(readFileSync(found, 'utf8'), 'built-in catalogue');
+  const text = readFileSync(found, 'utf8');
+  return { text, catalogue: parseCatalogue(text, 'built-in catalogue') };
 }
 
 function announceActivation(
