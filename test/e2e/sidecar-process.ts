@@ -120,11 +120,20 @@ function spawnEgret(
   environment: Readonly<Record<string, string>> = {},
 ): ChildProcess {
   const tokens = { EGRET_UPLOAD_TOKEN: UPLOAD_TOKEN, EGRET_REVIEW_TOKEN: REVIEW_TOKEN };
-  return spawn(process.execPath, [PROGRAM, ...args], {
+  const child = spawn(process.execPath, [PROGRAM, ...args], {
     env: { ...process.env, ...tokens, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+  return child;
 }
+
+/** A test that is cut off must not leave a process behind. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
 
 export async function exitCode(child: ChildProcess): Promise<number | null> {
   if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
