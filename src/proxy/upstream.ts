@@ -313,27 +313,28 @@ function rawHeaderList(raw: readonly Buffer[]): HeaderList {
   return list;
 }
 
+/** What undici's errors mean. */
+const REASON_OF_CODE: ReadonlyMap<string | undefined, ReasonCode> = new Map([
+  ['UND_ERR_HEADERS_TIMEOUT', 'upstream.timeout'],
+  ['UND_ERR_BODY_TIMEOUT', 'upstream.timeout'],
+  ['UND_ERR_CONNECT_TIMEOUT', 'upstream.timeout'],
+  ['ENOTFOUND', 'upstream.unresolved'],
+  ['EAI_AGAIN', 'upstream.unresolved'],
+  ['UND_ERR_HEADERS_OVERFLOW', 'upstream.bad_response'],
+  ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'upstream.bad_response'],
+  ['UND_ERR_RES_EXCEEDED_MAX_SIZE', 'upstream.bad_response'],
+]);
+
 function reasonOf(error: Error & { code?: string }, answered: boolean): ReasonCode {
-  switch (error.code) {
-    case 'UND_ERR_HEADERS_TIMEOUT':
-    case 'UND_ERR_BODY_TIMEOUT':
-    case 'UND_ERR_CONNECT_TIMEOUT':
-      return 'upstream.timeout';
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return 'upstream.unresolved';
-    case 'UND_ERR_HEADERS_OVERFLOW':
-    case 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH':
-    case 'UND_ERR_RES_EXCEEDED_MAX_SIZE':
-      return 'upstream.bad_response';
-    default:
-      if (error.name === 'AddressMismatch') return 'upstream.address_denied';
-      if (error.name === 'BadResponse') return 'upstream.bad_response';
-      if (error.name === 'HTTPParserError') return 'upstream.bad_response';
-      // So undici calls an answer that switches protocols or says "continue" although nobody asked.
-      if (/^bad (upgrade|response)$/.test(error.message)) return 'upstream.bad_response';
-      return answered || error.code === 'UND_ERR_SOCKET' || error.code === 'ECONNRESET'
-        ? 'upstream.reset'
-        : 'upstream.connect_failed';
+  const known = REASON_OF_CODE.get(error.code);
+  if (known !== undefined) return known;
+  if (error.name === 'AddressMismatch') return 'upstream.address_denied';
+  if (error.name === 'BadResponse' || error.name === 'HTTPParserError') {
+    return 'upstream.bad_response';
   }
+  // So undici calls an answer that switches protocols or says "continue" although nobody asked.
+  if (/^bad (upgrade|response)$/.test(error.message)) return 'upstream.bad_response';
+  return answered || error.code === 'UND_ERR_SOCKET' || error.code === 'ECONNRESET'
+    ? 'upstream.reset'
+    : 'upstream.connect_failed';
 }

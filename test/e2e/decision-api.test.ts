@@ -1,0 +1,189 @@
+/**
+ * The decision API from outside: who may ask what, how much, and that a registered upload is what makes an attachment
+ * pass.
+ */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { mailCall, post, statusOf } from './agent.ts';
+import { assertVerifies, decisionsOf, readLeaves } from './audit-log.ts';
+import { REVIEW_TOKEN, UPLOAD_TOKEN } from './sidecar-process.ts';
+import { auditOf, stageMail } from './stage.ts';
+
+const FILE = 'a receipt that the user has chosen';
+const SHA256 = createHash('sha256').update(FILE).digest('hex');
+const bearer = (token: string, type = 'application/json') => ({
+  authorization: `Bearer ${token}`,
+  'content-type': type,
+});
+
+const review = (to: string) => ({
+  apiVersion: 'egret.dev/v1',
+  kind: 'ToolCallReview',
+  request: {
+    tool: { name: 'gmail.send', operation: 'write', known: true },
+    arguments: { to: [to], cc: [], bcc: [], subject: 'receipt', text: 'see above', html: '' },
+    // Claims of the caller that are not the caller's to make.
+    agent: { id: 'somebody-else' },
+    environment: 'none',
+    time_ns: 1,
+  },
+});
+
+interface Reviewed {
+  readonly response: {
+    readonly uid: string;
+    readonly allowed: boolean;
+    readonly outcome: string;
+    readonly status: { readonly code: number; readonly reason: string };
+    readonly policy: { readonly revision: string };
+  };
+}
+
+void test('the decision API', { timeout: 60_000 }, async (t) => {
+  const { sidecar, tool } = await stageMail(t, { config: { limits: { bodyBytesMax: 50_000 } } });
+  const at = (path: string) => `http://127.0.0.1:${sidecar.ports.decision}${path}`;
+  const reviewed = async (to: string) => {
+    const answer = await post(at('/v1/review'), JSON.stringify(review(to)), bearer(REVIEW_TOKEN));
+    assert.equal(answer.status, 200, answer.text);
+    return (JSON.parse(answer.text) as Reviewed).response;
+  };
+
+  await t.test('says what would be decided, forwards nothing and records the advice', async () => {
+    const allowed = await reviewed('accountant@example.com');
+    assert.deepEqual([allowed.allowed, allowed.outcome], [true, 'allow']);
+    const denied = await reviewed('somebody@else.example');
+    assert.deepEqual([denied.allowed, denied.status.reason], [false, 'policy.denied']);
+    assert.equal(tool.received.length, 0);
+    const leaves = decisionsOf(readLeaves(auditOf(sidecar)));
+    assert.deepEqual(
+      leaves.map((leaf) => [leaf.decision_id, leaf.egret.enforcement?.action, leaf.requested_by]),
+      [allowed.uid, denied.uid].map((id) => [id, 'advise', 'agent']),
+    );
+    assert.equal(JSON.stringify(leaves).includes('somebody-else'), false);
+  });
+
+  await t.test("answers OPA's data API with the same decision", async () => {
+    const body = JSON.stringify({ input: review('accountant@example.com').request });
+    const answer = await post(at('/v1/data/egret/decision'), body, bearer(REVIEW_TOKEN));
+    assert.equal(answer.status, 200, answer.text);
+    const { result } = JSON.parse(answer.text) as { result: { allowed: boolean } };
+    assert.equal(result.allowed, true);
+  });
+
+  const body = JSON.stringify(review('accountant@example.com'));
+  const big = 'x'.repeat(50_001);
+  const refusals: readonly [string, string, string, Record<string, string>, string][] = [
+    [
+      'no credential',
+      '/v1/review',
+      body,
+      { 'content-type': 'application/json' },
+      'identity.unauthenticated',
+    ],
+    ['a wrong credential', '/v1/review', body, bearer('x'.repeat(40)), 'identity.unauthenticated'],
+    [
+      'an empty credential',
+      '/v1/uploads',
+      FILE,
+      { authorization: 'Bearer ' },
+      'identity.unauthenticated',
+    ],
+    [
+      'another scheme',
+      '/v1/review',
+      body,
+      { authorization: `Basic ${REVIEW_TOKEN}` },
+      'identity.unauthenticated',
+    ],
+    [
+      'an upload by the agent',
+      '/v1/uploads',
+      FILE,
+      bearer(REVIEW_TOKEN, 'text/plain'),
+      'identity.forbidden',
+    ],
+    ['a review by the front end', '/v1/review', body, bearer(UPLOAD_TOKEN), 'identity.forbidden'],
+    ['no path', '/v1/none', body, bearer(REVIEW_TOKEN), 'call.unknown_route'],
+    ['another data path', '/v1/data/policies', body, bearer(REVIEW_TOKEN), 'call.unknown_route'],
+    ['too large a body', '/v1/review', big, bearer(REVIEW_TOKEN), 'call.too_large'],
+    ['too large a file', '/v1/uploads', big, bearer(UPLOAD_TOKEN, 'text/plain'), 'call.too_large'],
+    ['no JSON', '/v1/review', '{', bearer(REVIEW_TOKEN), 'call.malformed'],
+    [
+      'a key that stands twice',
+      '/v1/review',
+      '{"request":1,"request":2}',
+      bearer(REVIEW_TOKEN),
+      'call.duplicate_key',
+    ],
+    ['no tool', '/v1/review', '{"request":{}}', bearer(REVIEW_TOKEN), 'call.malformed'],
+    ['an empty file', '/v1/uploads', '', bearer(UPLOAD_TOKEN, 'text/plain'), 'call.malformed'],
+    [
+      'a hash that is none',
+      '/v1/uploads',
+      '{"sha256":"ABC"}',
+      bearer(UPLOAD_TOKEN),
+      'call.malformed',
+    ],
+  ];
+  for (const [sentence, path, content, headers, reason] of refusals) {
+    await t.test(`refuses ${sentence}: ${reason}`, async () => {
+      const answer = await post(at(path), content, headers);
+      const told = JSON.parse(answer.text) as { reason: string; status: number };
+      assert.deepEqual([told.reason, told.status], [reason, answer.status]);
+    });
+  }
+  await t.test('refuses a compressed body: call.unsupported_encoding', async () => {
+    const headers = { ...bearer(REVIEW_TOKEN), 'content-encoding': 'gzip' };
+    const answer = await post(at('/v1/review'), Buffer.from(gzipSync(body)), headers);
+    assert.match(answer.text, /call\.unsupported_encoding/);
+  });
+  await t.test('has registered nothing of all this, and its log verifies', async () => {
+    assert.equal((await statusOf(sidecar)).uploads, 0);
+    assert.equal(await sidecar.stop(), 0);
+    await assertVerifies(auditOf(sidecar));
+  });
+});
+
+void test('an attachment passes when its bytes were registered, and not otherwise', async (t) => {
+  const { sidecar, tool } = await stageMail(t);
+  const upload = (content: string, type: string) =>
+    post(
+      `http://127.0.0.1:${sidecar.ports.decision}/v1/uploads`,
+      content,
+      bearer(UPLOAD_TOKEN, type),
+    );
+  const send = (content: string, claims: object = {}) => {
+    const attachment = {
+      filename: 'receipt.txt',
+      content: Buffer.from(content).toString('base64'),
+      ...claims,
+    };
+    const mail = { attachments: [attachment] } as object;
+    return post(`http://127.0.0.1:${sidecar.ports.gateway}/mcp/mail`, mailCall(mail));
+  };
+  assert.equal((await send(FILE)).reason, 'policy.denied', 'nobody has registered it');
+  assert.equal(
+    (await send(FILE, { source: 'explicit_user_upload' })).reason === '',
+    false,
+    'a claim is no fact',
+  );
+  assert.equal(tool.received.length, 0);
+  assert.equal((await upload(FILE, 'application/octet-stream')).status, 201);
+  const sent = await send(FILE);
+  assert.equal(sent.reason, '', sent.text);
+  assert.equal((await send(`${FILE} and more`)).reason, 'policy.denied', 'other bytes');
+  const announced = createHash('sha256').update('another file').digest('hex');
+  assert.equal((await send('another file')).reason, 'policy.denied');
+  assert.equal(
+    (await upload(JSON.stringify({ sha256: announced }), 'application/json')).status,
+    201,
+  );
+  assert.equal((await send('another file')).reason, '');
+  assert.equal((await statusOf(sidecar)).uploads, 2);
+  const registered = readLeaves(auditOf(sidecar))
+    .map(({ egret }) => egret.lifecycle)
+    .filter((lifecycle) => lifecycle?.event === 'upload_registered');
+  assert.equal(JSON.stringify(registered[0]?.detail).includes(SHA256), true);
+});
