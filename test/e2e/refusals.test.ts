@@ -80,3 +80,19 @@ void test('a refusal inside a pipeline says nothing about the calls behind it', 
   assert.deepEqual(statuses[0], '404');
   assert.equal(tool.received.length, statuses.length - 1, 'what was answered was forwarded once');
 });
+
+void test('garbage behind a call never stands in the answer to that call', async (t) => {
+  const { sidecar } = await stageMail(t);
+  const body = mailCall();
+  const good =
+    `POST /mcp/mail HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n` +
+    `Content-Length: ${body.length}\r\n\r\n${body}`;
+  const { raw } = await exchange(sidecar.ports.gateway, `${good}no request\r\n\r\n`, {
+    untilClosed: true,
+  });
+  assert.equal(raw, '', 'the connection is cut');
+  const reasons = () =>
+    decisionsOf(readLeaves(auditOf(sidecar))).map(({ egret }) => egret.enforcement?.reason);
+  await eventually(() => reasons().length === 2);
+  assert.deepEqual(reasons().toSorted(), ['call.malformed', 'policy.allowed']);
+});
