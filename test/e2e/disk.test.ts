@@ -14,9 +14,12 @@ import { stageMail } from './stage.ts';
 
 const MiB = 1024 * 1024;
 
+const run = (command: string, args: readonly string[]) =>
+  spawnSync(command, args, { stdio: 'ignore' }).status === 0;
+
 function mounted(directory: string): boolean {
   const options = ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', directory];
-  return spawnSync('mount', options, { stdio: 'ignore' }).status === 0;
+  return run('mount', options);
 }
 
 void test('a full disk stops every call and nothing else', { timeout: 60_000 }, async (t) => {
@@ -24,7 +27,7 @@ void test('a full disk stops every call and nothing else', { timeout: 60_000 }, 
   const directory = join(parent, 'disk');
   mkdirSync(directory);
   t.after(() => {
-    spawnSync('umount', ['-l', directory], { stdio: 'ignore' });
+    run('umount', ['-l', directory]);
     rmSync(parent, { recursive: true, force: true });
   });
   if (!mounted(directory)) {

@@ -71,7 +71,11 @@ void test('a configuration that is wrong ends the start with code 2, file and li
   assert.equal(code, 2);
   assert.match(stderr, /egret\.yaml:\d+:\d+: enforcement: found "maybe", /);
   assert.equal(stdout, '');
-  const missing = await runEgret(['sidecar', '--config', join(newDirectory(), 'none.yaml')]);
+  const missing = await runEgret([
+    'sidecar',
+    '--config',
+    join(removeAfter(t, newDirectory()), 'none.yaml'),
+  ]);
   assert.equal(missing.code, 2);
   assert.match(missing.stderr, /none\.yaml: cannot be read/);
 });
