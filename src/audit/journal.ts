@@ -200,10 +200,10 @@ export class Journal {
     await this.#ticking;
     try {
       if (this.#state === 'healthy') {
+        this.#state = 'closed'; // from here on nothing new is taken
+        await this.#queue.synced(); // outcomes on their way close their calls, so no call gets two
         await this.#interruptOpenCalls();
-        const stop = this.#submit(this.#lifecycle({ event: 'stop', detail: {} }), 'fsync');
-        this.#state = 'closed';
-        await stop;
+        await this.#submit(this.#lifecycle({ event: 'stop', detail: {} }), 'fsync');
         await this.#publish(true);
       }
     } finally {

@@ -74,6 +74,17 @@ test('a forwarded call without an outcome is ended as interrupted by close', asy
   assert.equal((await verifyLog(directory, null)).problem, null);
 });
 
+test('an outcome that is on its way when the log closes is the only one of its call', async (t) => {
+  const directory = temporary(t);
+  const journal = await open(directory);
+  await journal.recordDecision(decision('d-1', { action: 'forward' }), 'write');
+  const ended = journal.recordOutcome(outcome('d-1'), 'write');
+  await journal.close();
+  await ended;
+  const report = await verifyLog(directory, null);
+  assert.deepEqual([report.problem, report.outcomes, report.closed], [null, 1, true]);
+});
+
 test('a second writer is refused with the file and the process, and the first goes on', async (t) => {
   const directory = temporary(t);
   const journal = await open(directory);
