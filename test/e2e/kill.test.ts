@@ -1,7 +1,7 @@
 /**
  * `kill -9` at random moments under load. Whatever moment it is: the log verifies, no call that got its answer is
  * missing from it, no call reached the tool without its decision, and every forwarded decision has one outcome.
- * EGRET_TEST_ROUNDS sets the number of kills; 12 by default.
+ * EGRET_TEST_ROUNDS sets the number of kills; 10 by default.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -17,7 +17,7 @@ import {
 import { auditOf, removeAfter, stageTool } from './stage.ts';
 import { type Answer, answerSent } from './tool-server.ts';
 
-const ROUNDS = Number(process.env['EGRET_TEST_ROUNDS'] ?? 12);
+const ROUNDS = Number(process.env['EGRET_TEST_ROUNDS'] ?? 10);
 const PARALLEL = 16;
 const LOAD_MS = { least: 20, most: 250 };
 
