@@ -6,7 +6,12 @@ import type { ReasonCode } from './reason.ts';
 
 export type Evaluation =
   | { readonly ok: true; readonly value: unknown; readonly fuel: number }
-  | { readonly ok: false; readonly reason: ReasonCode; readonly detail: string; readonly fuel: number };
+  | {
+      readonly ok: false;
+      readonly reason: ReasonCode;
+      readonly detail: string;
+      readonly fuel: number;
+    };
 
 export interface Engine {
   /**

@@ -152,5 +152,3 @@ export const REASONS = {
 } as const satisfies Readonly<Record<string, Reason>>;
 
 export type ReasonCode = keyof typeof REASONS;
-
-export const isReasonCode = (code: string): code is ReasonCode => Object.hasOwn(REASONS, code);

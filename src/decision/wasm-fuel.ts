@@ -22,9 +22,6 @@ import {
   type WasmModule,
 } from './wasm-binary.ts';
 
-/** Changes whenever the same module would be charged differently; recorded beside a fuel count. */
-export const FUEL_PASS_VERSION = 1;
-
 /** Name of the exported mutable i32 global. The host sets it before a call; below zero means: stopped by it. */
 export const FUEL_EXPORT = 'egret_fuel';
 
