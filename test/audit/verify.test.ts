@@ -48,7 +48,7 @@ test('the log of the tests is intact, sealed and has several checkpoints', async
   assert.ok(logFiles().some((name) => name.startsWith('tile/1/000.p/')));
 });
 
-test('a flipped bit in any file is noticed and the file is named', async (t) => {
+test('a flipped bit in any file is noticed, and the file or the checkpoint that covers it is named', async (t) => {
   const directory = copyOf(t);
   const files = logFiles().filter((name) => fs.statSync(join(directory, name)).size > 0);
   const property = fc.asyncProperty(
@@ -64,7 +64,9 @@ test('a flipped bit in any file is noticed and the file is named', async (t) => 
       const report = await verifyLog(directory, vkey);
       fs.writeFileSync(path, good);
       const said = JSON.stringify([report.problem, report.warnings]);
-      assert.ok(said.includes(name), `${name} byte ${at % bad.length} bit ${bit}: ${said}`);
+      // A line of the live tail has no tile yet: a change that leaves it well formed shows in the signed root alone.
+      const named = said.includes(name) || (name.startsWith('wal-') && said.includes('checkpoint'));
+      assert.ok(named, `${name} byte ${at % bad.length} bit ${bit}: ${said}`);
       assert.ok(!report.ok || name === 'log.vkey');
     },
   );
