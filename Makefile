@@ -39,6 +39,9 @@ test: build tools ## run every test of the data plane
 	@mkdir -p .tools
 	@set -o pipefail; node --test --test-reporter=spec 'test/**/*.test.ts' | tee $(TEST_REPORT)
 
+kill-test: install ## kill -9 at 50 random moments under load
+	@EGRET_TEST_ROUNDS=50 node --test --test-reporter=spec test/e2e/kill.test.ts
+
 check: install ## types, formatting, lint, dead code
 	tsc
 	biome ci
@@ -61,9 +64,12 @@ bench: build ## measure beside direct, nginx, Envoy and a remote OPA; writes doc
 docs: install ## render the generated references
 	node src/docs/main.ts
 
-docs-check: install ## fail when a generated reference is out of date
+docs-kill-test: install ## kill -9 at 50 random moments under load
+	@EGRET_TEST_ROUNDS=50 node --test --test-reporter=spec test/e2e/kill.test.ts
+
+check: install ## fail when a generated reference is out of date
 	node src/docs/main.ts --check
 
 ci: test check rego-test docs-check ## what CI runs before the demo and the bench
 
-.PHONY: help install tools build demo test check fmt rego-test bundles bench docs docs-check ci
+.PHONY: help install tools build demo test kill-test check fmt rego-test bundles bench docs docs-check ci
