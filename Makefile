@@ -64,10 +64,7 @@ bench: build ## measure beside direct, nginx, Envoy and a remote OPA; writes doc
 docs: install ## render the generated references
 	node src/docs/main.ts
 
-docs-kill-test: install ## kill -9 at 50 random moments under load
-	@EGRET_TEST_ROUNDS=50 node --test --test-reporter=spec test/e2e/kill.test.ts
-
-check: install ## fail when a generated reference is out of date
+docs-check: install ## fail when a generated reference is out of date
 	node src/docs/main.ts --check
 
 ci: test check rego-test docs-check ## what CI runs before the demo and the bench
