@@ -9,7 +9,7 @@ import type { Agent, PolicyInput } from '../decision/input.ts';
 import type { ReasonCode } from '../decision/reason.ts';
 import type { Verdict } from '../decision/verdict.ts';
 
-export type Listener = 'proxy' | 'gateway' | 'decision-api';
+export type Listener = 'proxy' | 'gateway' | 'capture' | 'decision-api';
 
 /** `advise`: the decision API answered; Egret itself neither forwards nor refuses such a call. */
 export type Action = 'forward' | 'refuse' | 'advise';

@@ -86,8 +86,17 @@ const firstLine = (text: string) => text.split('\n', 1)[0] ?? '';
 function absolutePaths(config: Config, base: string): Config {
   const at = (path: string) => resolve(base, path);
   const { keyFile, openingsDirectory } = config.audit;
+  const { rootsFile, caFiles } = config.upstream;
   return {
     ...config,
+    ...(config.tls === undefined
+      ? {}
+      : { tls: { ...config.tls, trustDirectory: at(config.tls.trustDirectory) } }),
+    upstream: {
+      ...config.upstream,
+      ...(rootsFile === undefined ? {} : { rootsFile: at(rootsFile) }),
+      caFiles: Object.fromEntries(Object.entries(caFiles).map(([to, file]) => [to, at(file)])),
+    },
     bundles: config.bundles.map((bundle) => ({ ...bundle, directory: at(bundle.directory) })),
     audit: {
       ...config.audit,

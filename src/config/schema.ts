@@ -4,6 +4,7 @@
  * The file is the operator's and is trusted; secrets never stand in it, only the name of a file or variable. Pure.
  */
 import { z } from 'zod';
+import { addressFields, captureSchema, tlsSchema, webSocketFields } from './fence.ts';
 
 const positive = (max: number) => z.int().min(1).max(max);
 const port = z.int().min(0).max(65_535);
@@ -124,6 +125,8 @@ export const configSchema = z.strictObject({
     .record(name, upstreamTarget)
     .default({})
     .describe('Plain HTTP tools by name, reached under /tools/<name>/. Default none.'),
+  capture: captureSchema,
+  tls: tlsSchema,
   enforcement: z
     .enum(['deny', 'warn', 'dryrun'])
     .default('deny')
@@ -183,6 +186,7 @@ export const configSchema = z.strictObject({
         .describe(
           'CIDR blocks outside the public internet that proxied calls may reach. Default none.',
         ),
+      ...addressFields,
       plaintextPorts: z
         .array(z.int().min(1).max(65_535))
         .max(16)
@@ -236,6 +240,12 @@ export const configSchema = z.strictObject({
       tunnelIdleMs: positive(86_400_000)
         .default(300_000)
         .describe('Milliseconds without a byte after which a tunnel is closed. Default 300000.'),
+      writeStallMs: positive(3_600_000)
+        .default(60_000)
+        .describe(
+          'Milliseconds a client may leave an answer unread before its connection is cut. Default 60000.',
+        ),
+      ...webSocketFields,
       fuelMax: positive(2_147_483_647)
         .optional()
         .describe(

@@ -28,7 +28,7 @@ export type PolicyState =
 /** Everything a decision record says. */
 export interface Decision {
   readonly id: string;
-  readonly listener: 'proxy' | 'gateway' | 'decision-api';
+  readonly listener: 'proxy' | 'gateway' | 'capture' | 'decision-api';
   readonly input: PolicyInput | null;
   readonly verdict: Verdict | null;
   readonly action: 'forward' | 'refuse' | 'advise';

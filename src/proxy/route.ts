@@ -33,7 +33,7 @@ export type Recognition =
     };
 
 export interface Route {
-  readonly listener: 'proxy' | 'gateway';
+  readonly listener: 'proxy' | 'gateway' | 'capture';
   /** Looks at method, target and headers only, before the body is read. */
   precheck(incoming: Incoming): Recognition | null;
   recognize(

@@ -8,7 +8,7 @@ import type { Parts } from '../proxy/ports.ts';
 import type { Metrics } from '../telemetry/metric.ts';
 
 export interface BrokenRequest {
-  readonly listener: 'gateway' | 'proxy';
+  readonly listener: 'gateway' | 'proxy' | 'capture';
   readonly cause: BrokenCause;
   readonly remoteAddress: string;
 }

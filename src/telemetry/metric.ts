@@ -17,7 +17,7 @@ import type { ReasonCode } from '../decision/reason.ts';
 import { METRICS, type MetricDeclaration } from './metric-catalogue.ts';
 import { TallyHistogram } from './tally.ts';
 
-export type ListenerLabel = 'proxy' | 'gateway' | 'decision';
+export type ListenerLabel = 'proxy' | 'gateway' | 'capture' | 'decision';
 export type DecisionLabel = 'allow' | 'deny' | 'require_approval';
 export type Stage = 'recognise' | 'decide' | 'audit' | 'upstream';
 /** The bound that was reached. */
@@ -173,6 +173,7 @@ function callMetrics(make: Make) {
   const durations = {
     proxy: byDecision('proxy'),
     gateway: byDecision('gateway'),
+    capture: byDecision('capture'),
     decision: byDecision('decision'),
   };
   const stage = make.histogram(METRICS.stage);

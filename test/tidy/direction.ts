@@ -17,7 +17,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   rollout: ['call', 'decision'],
   audit: ['call', 'decision'],
   mcp: ['call', 'decision'],
-  proxy: ['call', 'decision', 'audit', 'mcp', 'telemetry'],
+  tls: ['call'],
+  dns: ['call'],
+  redirect: ['config/schema.ts'],
+  proxy: ['call', 'decision', 'audit', 'mcp', 'telemetry', 'tls'],
   control: ['call', 'decision', 'config', 'telemetry'],
   docs: ['decision', 'telemetry', 'config'],
 };
