@@ -22,6 +22,8 @@ export interface JournalHooks {
   readonly committed?: (seconds: number, lines: number, operation: 'write' | 'fsync') => void;
   readonly failed?: (operation: JournalOperation, error: Error) => void;
   readonly checkpointed?: (size: number) => void;
+  /** A former run did not end well: bytes of a torn tail that were cut, calls that got an `interrupted` outcome. */
+  readonly recovered?: (bytesCut: number, interrupted: number) => void;
 }
 
 export interface JournalClock {

@@ -149,6 +149,9 @@ export class Journal {
       const detail = { bytes_cut: cut, cause: 'unclean_stop', open_calls: recovered.open.size };
       await this.recordLifecycle({ event: 'recovery', detail });
     }
+    if (replaced !== null || !recovered.clean || cut > 0) {
+      this.#settings.hooks.recovered?.(cut, recovered.open.size);
+    }
     await this.#interruptOpenCalls();
     await this.#prepareNextWal();
     await this.#publish(true);

@@ -188,6 +188,8 @@ async function openAudit(config: Config, metrics: Metrics, log: Log): Promise<Jo
       hooks: {
         recorded: (kind) => metrics.auditRecord(kind),
         committed: (seconds) => metrics.observeCommit(seconds),
+        recovered: (bytes, interrupted) =>
+          log.event('audit.recovered', { directory, bytes_dropped: bytes, interrupted }),
         failed: (operation, error) => {
           metrics.auditFailure(operation === 'lock' ? 'other' : operation);
           log.event('audit.failed', { op: operation, error: error.message });

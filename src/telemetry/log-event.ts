@@ -107,7 +107,7 @@ export const EVENTS = {
   },
   'audit.recovered': {
     level: 'warn',
-    fields: { size: 'number', bytes_dropped: 'number', interrupted: 'number' },
+    fields: { directory: 'text', bytes_dropped: 'number', interrupted: 'number' },
     message: 'the audit log was repaired after a crash',
   },
   'audit.failed': {
