@@ -118,6 +118,17 @@ export const REASONS = {
   ),
   'call.bad_origin': reason(403, 1057, 'The request comes from a web page of another origin.'),
   'call.overloaded': reason(503, 1056, 'Too many calls are under way. Try again later.', retryable),
+  'call.bad_server_name': reason(
+    403,
+    1100,
+    'The TLS server name is missing, malformed, hidden, or not the host that was asked for.',
+  ),
+  'call.not_tls': reason(400, 1101, 'The connection does not begin with a TLS ClientHello.'),
+  'call.tls_failed': reason(
+    400,
+    1102,
+    'The TLS handshake with the client failed, for instance because it does not trust the certificate.',
+  ),
   'mcp.header_mismatch': reason(
     400,
     -32020,
@@ -147,6 +158,11 @@ export const REASONS = {
   'upstream.timeout': reason(504, 1083, 'The tool did not answer in time.', retryable),
   'upstream.reset': reason(502, 1084, 'The tool broke off its answer.', retryable),
   'upstream.bad_response': reason(502, 1085, 'The tool gave an answer that is not valid HTTP.'),
+  'upstream.certificate_invalid': reason(
+    502,
+    1086,
+    'The certificate of the tool is not valid for its name, so nothing was sent.',
+  ),
   'proxy.draining': reason(503, 1090, 'The sidecar is shutting down.', retryable),
   'proxy.internal': reason(500, 1091, 'The sidecar failed to handle this call; nothing was sent.'),
 } as const satisfies Readonly<Record<string, Reason>>;
