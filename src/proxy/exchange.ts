@@ -14,6 +14,16 @@ export interface ClientConnection {
   calls: number;
 }
 
+/**
+ * Where a connection leads before any request has been read on it: the CONNECT authority, the server name of the TLS
+ * that ended here, or only the port the agent dialled (`host` null: captured in the clear).
+ */
+export interface BoundPlace {
+  readonly scheme: 'http' | 'https';
+  readonly host: string | null;
+  readonly port: number;
+}
+
 export interface Incoming {
   readonly method: string;
   /** Request target exactly as received. */
@@ -21,8 +31,8 @@ export interface Incoming {
   readonly httpVersion: string;
   readonly headers: HeaderList;
   readonly connection: ClientConnection;
-  /** Authority of the CONNECT this request came through in the clear; null outside a tunnel. */
-  readonly tunnel: { readonly host: string; readonly port: number } | null;
+  /** Null on a connection that may lead anywhere, where each request names its own place. */
+  readonly bound: BoundPlace | null;
   /** Reads the whole body once. `null`: there is none. */
   readBody(bytesMax: number): Promise<Body>;
 }

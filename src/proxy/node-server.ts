@@ -16,7 +16,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { HeaderList } from '../call/headers.ts';
 import type { ReasonCode } from '../decision/reason.ts';
-import type { Body, ClientConnection, Handler, Incoming, Reply } from './exchange.ts';
+import type { Body, BoundPlace, ClientConnection, Handler, Incoming, Reply } from './exchange.ts';
 
 export interface ServerBounds {
   readonly headerBytesMax: number;
@@ -38,14 +38,18 @@ export interface ServerHandlers {
   readonly dropped: () => void;
 }
 
-export interface ListeningServer {
-  readonly address: { readonly host: string; readonly port: number };
-  /** Serves one more connection, e.g. the inside of a CONNECT tunnel to `authority`. */
-  adopt(socket: Duplex, authority: { host: string; port: number }): void;
+/** Serves HTTP on connections that something else accepted. */
+export interface AdoptingServer {
+  /** Serves one more connection, e.g. the inside of a CONNECT tunnel, as one that leads to `bound`. */
+  adopt(socket: Duplex, bound: BoundPlace): void;
   /** Stops accepting; idle connections are closed, busy ones after their call. */
   drain(): void;
   /** Closes everything that is left. */
   close(): Promise<void>;
+}
+
+export interface ListeningServer extends AdoptingServer {
+  readonly address: { readonly host: string; readonly port: number };
 }
 
 /** How often Node looks for slow clients; its default of 30 s would make the timeouts above meaningless. */
@@ -55,7 +59,7 @@ const KEEP_ALIVE_MS = 30_000;
 
 interface ClientSocket extends Socket {
   egretConnection?: ClientConnection;
-  egretTunnel?: { readonly host: string; readonly port: number };
+  egretBound?: BoundPlace;
   /** The newest request on this connection; its body may still be on its way. */
   egretRequest?: IncomingMessage;
   /** Calls whose answer is not complete. */
@@ -70,6 +74,27 @@ export async function listenHttp(
   bounds: ServerBounds,
   handlers: ServerHandlers,
 ): Promise<ListeningServer> {
+  const server = httpServer(bounds, handlers);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host: at.host, port: at.port }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  const { port } = server.address() as AddressInfo;
+  return { address: { host: at.host, port }, ...adopting(server) };
+}
+
+/** A server without a socket of its own. */
+export function adoptHttp(bounds: ServerBounds, handlers: ServerHandlers): AdoptingServer {
+  const server = httpServer(bounds, handlers);
+  // Node begins to look for slow clients with this event.
+  server.emit('listening');
+  return adopting(server);
+}
+
+function httpServer(bounds: ServerBounds, handlers: ServerHandlers): Server {
   const serve = (request: IncomingMessage, response: ServerResponse) => {
     underWay(request.socket, request, response);
     handlers.call(incomingOf(request), replyOf(response)).catch(() => response.destroy());
@@ -85,18 +110,13 @@ export async function listenHttp(
     if (handlers.connect === undefined) refuseBroken('method', socket as Socket, handlers);
     else handlers.connect(incomingOf(request), socket, head);
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ host: at.host, port: at.port }, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-  const { port } = server.address() as AddressInfo;
+  return server;
+}
+
+function adopting(server: Server): AdoptingServer {
   return {
-    address: { host: at.host, port },
-    adopt(socket, authority) {
-      (socket as ClientSocket).egretTunnel = authority;
+    adopt(socket, bound) {
+      (socket as ClientSocket).egretBound = bound;
       server.emit('connection', socket);
     },
     drain: () => drain(server),
@@ -200,7 +220,7 @@ function incomingOf(request: IncomingMessage): Incoming {
     httpVersion: request.httpVersion,
     headers: headerList(request.rawHeaders),
     connection: socket.egretConnection,
-    tunnel: socket.egretTunnel ?? null,
+    bound: socket.egretBound ?? null,
     readBody: (bytesMax) => readBody(request, bytesMax),
   };
 }

@@ -20,10 +20,14 @@ export interface TunnelRequest {
   readonly client: Duplex;
   /** Bytes that arrived with the CONNECT; held until the tunnel stands. */
   readonly head: Uint8Array;
+  /** Tells the agent that the tunnel stands. */
+  readonly opened: () => void;
+  /** Looks at the agent's first bytes; a reason cuts the tunnel before any of them leaves. */
+  readonly inspect: (() => Promise<ReasonCode | null>) | null;
 }
 
 /**
- * Opens the tunnel and resolves when it has ended. `onOpen` runs before the first byte passes.
+ * Opens the tunnel and resolves when it has ended.
  * Takes a Recorded permit, so no tunnel stands without a durable decision.
  */
 export async function runTunnel(
@@ -44,9 +48,16 @@ export async function runTunnel(
     return summary('upstream_error', 'upstream.address_denied', { started });
   }
   const connectedMs = performance.now() - started;
-  request.client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
-  if (request.head.length > 0) socket.write(request.head);
-  const bytes = await join(request.client, socket, bounds.idleMs);
+  const { client, head } = request;
+  request.opened();
+  if (head.length > 0) client.unshift(head);
+  const wrong = (await request.inspect?.()) ?? null;
+  if (wrong !== null) {
+    socket.destroy();
+    client.destroy();
+    return { ...summary('client_aborted', wrong, { started, peer }), status: 200 };
+  }
+  const bytes = await join(client, socket, bounds.idleMs);
   return {
     ...summary('completed', null, { started, peer }),
     status: 200,

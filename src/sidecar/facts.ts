@@ -44,7 +44,7 @@ export function factsFrom(
       attachments: uploads.facts(call.attachments, clock.monotonicMs()),
       ip: literal ? host : null,
       ipClass: literal ? classifyAddress(host) : null,
-      tlsIntercepted: false,
+      tlsIntercepted: sources.incoming.bound?.scheme === 'https',
     };
   };
 }
@@ -102,7 +102,7 @@ export function adviceSource(
     httpVersion: '1.1',
     headers: [],
     connection,
-    tunnel: null,
+    bound: null,
     readBody: () => Promise.resolve({ ok: true, bytes: null }),
   };
   return { incoming, id, traceId };

@@ -4,12 +4,13 @@
  */
 import type { Journal } from '../audit/journal.ts';
 import type { Config, ListenerName } from '../config/schema.ts';
-import { adminApp, type ControlServer, serveControl } from '../control/admin.ts';
+import { adminApp, serveControl } from '../control/admin.ts';
 import type { Client } from '../control/credential.ts';
 import { decisionApi } from '../control/decision-api.ts';
 import type { UploadRegistry } from '../decision/uploads.ts';
 import type { AdmissionControl } from '../proxy/admission.ts';
-import { handleConnect } from '../proxy/connect.ts';
+import type { Capture } from '../proxy/capture.ts';
+import { type ConnectParts, handleConnect } from '../proxy/connect.ts';
 import { forwardRoute } from '../proxy/forward-route.ts';
 import { gatewayRoutes, gatewayTarget } from '../proxy/gateway-route.ts';
 import { type ListeningServer, listenHttp, type ServerHandlers } from '../proxy/node-server.ts';
@@ -21,6 +22,9 @@ import type { Metrics } from '../telemetry/metric.ts';
 import type { Tracing } from '../telemetry/trace.ts';
 import { adviser, uploader } from './advice.ts';
 import { recordBroken } from './broken.ts';
+import { openCapture } from './capture.ts';
+import { type Inside, insideOf, type Serve } from './inside.ts';
+import type { Interception } from './interception.ts';
 import type { PolicyHolder } from './policy.ts';
 import { StartError } from './start-error.ts';
 import { adminView } from './status.ts';
@@ -36,6 +40,7 @@ export interface ListenerParts {
   readonly metrics: Metrics;
   readonly tracing: Tracing;
   readonly policy: PolicyHolder;
+  readonly interception: Interception | null;
   readonly log: Log;
 }
 
@@ -51,46 +56,76 @@ export interface Listeners {
 export async function openListeners(shared: ListenerParts): Promise<Listeners> {
   const opened: { close(): Promise<void> }[] = [];
   let started = false;
-  const open = async <T extends ListeningServer | ControlServer>(
-    name: ListenerName,
+  const open = async <T extends { close(): Promise<void> }>(
+    name: ListenerName | 'capture',
     listening: Promise<T>,
+    addressesOf: (server: T) => readonly Address[],
   ): Promise<T> => {
     const server = await listening.catch((error: Error) => {
-      throw new StartError(`listen.${name}: ${error.message}`, { cause: error });
+      const place = name === 'capture' ? name : `listen.${name}`;
+      throw new StartError(`${place}: ${error.message}`, { cause: error });
     });
     opened.push(server);
-    shared.log.event('sidecar.listening', {
-      listener: name,
-      address: server.address.host,
-      port: server.address.port,
-    });
+    for (const { host, port, dialled } of addressesOf(server)) {
+      const listener = dialled === undefined ? name : `${name}:${dialled}`;
+      shared.log.event('sidecar.listening', { listener, address: host, port });
+      ports.push(port);
+    }
     return server;
   };
+  const ports: number[] = [];
   try {
-    const { listen } = shared.config;
+    const { listen, capture } = shared.config;
     const view = adminView(shared, () => started);
-    const admin = await open('admin', serveControl(adminApp(view), listen.admin));
-    const decision = await open('decision', serveControl(decisionApp(shared), listen.decision));
-    const gateway = await open('gateway', listenGateway(shared));
-    const proxy = await open('proxy', listenProxy(shared));
+    await open('admin', serveControl(adminApp(view), listen.admin), only);
+    await open('decision', serveControl(decisionApp(shared), listen.decision), only);
+    const inside = insideOf(shared);
+    const calls: { drain(): void }[] = [
+      await open('gateway', listenGateway(shared), only),
+      await open('proxy', listenProxy(shared, inside), only),
+    ];
+    if (capture !== undefined) {
+      calls.push(await open('capture', captureOf(shared, capture, inside), everyOne));
+    }
     return {
-      ports: [admin, decision, gateway, proxy].map((server) => server.address.port),
+      ports,
       started: () => {
         started = true;
       },
       drain: () => {
-        gateway.drain();
-        proxy.drain();
+        for (const server of calls) server.drain();
       },
       close: async () => {
-        await Promise.all([gateway.close(), proxy.close(), decision.close()]);
-        await admin.close();
+        const [admin, ...others] = opened;
+        await Promise.all(others.map((server) => server.close()));
+        await admin?.close();
       },
     };
   } catch (error) {
     await Promise.all(opened.map((server) => server.close()));
     throw error;
   }
+}
+
+interface Address {
+  readonly host: string;
+  readonly port: number;
+  /** Of a captured port: the one the agent dialled. */
+  readonly dialled?: number;
+}
+
+const only = (server: { readonly address: Address }) => [server.address];
+const everyOne = (capture: Capture) =>
+  capture.listeners.map(({ address, dialled }) => ({ ...address, dialled }));
+
+function captureOf(
+  shared: ListenerParts,
+  capture: NonNullable<Config['capture']>,
+  inside: Inside,
+): Promise<Capture> {
+  const { parts } = shared;
+  const { limits } = shared.config;
+  return openCapture({ capture, limits, parts, inside, rejections: rejections(shared, 'capture') });
 }
 
 function decisionApp(shared: ListenerParts) {
@@ -122,24 +157,18 @@ function listenGateway(shared: ListenerParts): Promise<ListeningServer> {
   });
 }
 
-async function listenProxy(shared: ListenerParts): Promise<ListeningServer> {
-  const { config, parts, admission, resolve } = shared;
+async function listenProxy(shared: ListenerParts, inside: Inside): Promise<ListeningServer> {
+  const { config, parts } = shared;
+  const serve: Serve = (socket, bound) => server.adopt(socket, bound);
+  const connect: ConnectParts = {
+    tunnels: inside.tunnels,
+    plaintextPorts: new Set(config.upstream.plaintextPorts),
+    adopt: serve,
+    tls: inside.intercepts ? inside.tlsEntry(serve) : null,
+  };
   const server: ListeningServer = await listenHttp(config.listen.proxy, config.limits, {
     call: (incoming, reply) => handleCall(parts, forwardRoute, incoming, reply),
-    connect: (incoming, socket, head) => {
-      const connect = {
-        parts,
-        admission,
-        resolve,
-        bounds: {
-          connectTimeoutMs: config.upstream.connectTimeoutMs,
-          idleMs: config.limits.tunnelIdleMs,
-        },
-        plaintextPorts: new Set(config.upstream.plaintextPorts),
-        adopt: server.adopt,
-      };
-      void handleConnect(connect, incoming, socket, head);
-    },
+    connect: (incoming, socket, head) => void handleConnect(connect, incoming, socket, head),
     ...rejections(shared, 'proxy'),
   });
   return server;
@@ -148,7 +177,7 @@ async function listenProxy(shared: ListenerParts): Promise<ListeningServer> {
 /** What never became a call still leaves a trace. */
 function rejections(
   shared: ListenerParts,
-  listener: 'gateway' | 'proxy',
+  listener: 'gateway' | 'proxy' | 'capture',
 ): Pick<ServerHandlers, 'broken' | 'dropped'> {
   return {
     broken: (cause, remoteAddress) => recordBroken(shared, { listener, cause, remoteAddress }),

@@ -18,6 +18,7 @@ import { createTracing, type Tracing } from '../telemetry/trace.ts';
 import { VERSION } from '../version.ts';
 import { systemClock as clock } from './clock.ts';
 import { configuredAgent, factsFrom, workloadOf } from './facts.ts';
+import type { Interception } from './interception.ts';
 import { type Listeners, openListeners } from './listeners.ts';
 import { createObserver } from './observation.ts';
 import { openPolicy, type PolicyHolder } from './policy.ts';
@@ -52,7 +53,8 @@ export async function startSidecar(config: Config, context: SidecarContext): Pro
   const journal = await openAudit(config, metrics, log);
   const policy = await openPolicy(config, { metrics, log, journal });
   const outside = openOutside(config, metrics);
-  const built: Built = { config, log, metrics, tracing, journal, policy, ...outside };
+  const interception = null;
+  const built: Built = { config, log, metrics, tracing, journal, policy, interception, ...outside };
   try {
     const parts = pipelineParts(built, context);
     const listeners = await openListeners({ ...built, parts, clients });
@@ -102,6 +104,7 @@ interface Built extends Outside {
   readonly tracing: Tracing;
   readonly journal: Journal;
   readonly policy: PolicyHolder;
+  readonly interception: Interception | null;
 }
 
 function pipelineParts(built: Built, context: SidecarContext): Parts {

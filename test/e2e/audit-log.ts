@@ -17,6 +17,7 @@ export interface Leaf {
     readonly seq: number;
     readonly kind: 'decision' | 'outcome' | 'lifecycle';
     readonly ref: string | null;
+    readonly req?: { readonly listener: string };
     readonly enforcement?: {
       readonly action: string;
       readonly mode: string;

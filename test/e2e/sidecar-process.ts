@@ -21,6 +21,9 @@ export interface SidecarPorts {
   readonly gateway: number;
   readonly decision: number;
   readonly admin: number;
+  /** Present when configured. */
+  readonly 'capture:80': number;
+  readonly 'capture:443': number;
 }
 
 export interface SidecarProcess {

@@ -10,7 +10,7 @@ const incoming = (change: Partial<Incoming>): Incoming => ({
   httpVersion: '1.1',
   headers: [['Host', 'localhost']],
   connection: { id: 'c', remoteAddress: '127.0.0.1', calls: 0 },
-  tunnel: null,
+  bound: null,
   readBody: () => Promise.resolve({ ok: true, bytes: null }),
   ...change,
 });

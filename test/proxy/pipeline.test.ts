@@ -13,7 +13,7 @@ const incoming: Incoming = {
   httpVersion: '1.1',
   headers: [['host', 'tool.example']],
   connection: { id: 'c', remoteAddress: '', calls: 0 },
-  tunnel: null,
+  bound: null,
   readBody: () => Promise.resolve({ ok: true, bytes: null }),
 };
 

@@ -1,0 +1,51 @@
+/**
+ * What the redirect leads to: listeners for the captured ports and the requests inside them.
+ * Shell: owns the capture listeners and the connections on them.
+ */
+import type { Config } from '../config/schema.ts';
+import { type Capture, listenCapture } from '../proxy/capture.ts';
+import { captureRoute } from '../proxy/forward-route.ts';
+import { adoptHttp, type ServerHandlers } from '../proxy/node-server.ts';
+import { handleCall } from '../proxy/pipeline.ts';
+import type { Parts } from '../proxy/ports.ts';
+import type { Inside } from './inside.ts';
+
+export interface CaptureSetup {
+  readonly capture: NonNullable<Config['capture']>;
+  readonly limits: Config['limits'];
+  readonly parts: Parts;
+  readonly inside: Inside;
+  readonly rejections: Pick<ServerHandlers, 'broken' | 'dropped'>;
+}
+
+/** Opens all capture listeners or none. */
+export async function openCapture(setup: CaptureSetup): Promise<Capture> {
+  const { capture, limits, parts, inside, rejections } = setup;
+  const http = adoptHttp(limits, {
+    call: (incoming, reply) => handleCall(parts, captureRoute, incoming, reply),
+    ...rejections,
+  });
+  const listening = await listenCapture({
+    hosts: capture.hosts,
+    ports: Object.entries(capture.ports).map(([dialled, listen]) => ({
+      dialled: Number(dialled),
+      listen,
+    })),
+    connectionsMax: limits.connectionsMax,
+    firstByteMs: limits.headersTimeoutMs,
+    adopt: http.adopt,
+    tls: inside.tlsEntry(http.adopt),
+    dropped: rejections.dropped,
+    broken: (remoteAddress) => rejections.broken('timeout', remoteAddress),
+  });
+  return {
+    listeners: listening.listeners,
+    drain() {
+      listening.drain();
+      http.drain();
+    },
+    close: async () => {
+      await Promise.all([listening.close(), http.close()]);
+    },
+  };
+}

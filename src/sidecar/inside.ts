@@ -1,0 +1,54 @@
+/**
+ * What both ways in share, the CONNECT tunnel and the captured connection: TLS that ends here or passes, and the bounds
+ * of tunnels. Shell: owns nothing, connects parts.
+ */
+import type { Duplex } from 'node:stream';
+import { hostMatcher } from '../call/host-pattern.ts';
+import type { Config } from '../config/schema.ts';
+import type { AdmissionControl } from '../proxy/admission.ts';
+import type { BoundPlace } from '../proxy/exchange.ts';
+import type { Parts } from '../proxy/ports.ts';
+import type { Resolver } from '../proxy/resolver.ts';
+import { createTlsEntry, type TlsEntry } from '../proxy/tls-entry.ts';
+import type { TunnelParts } from '../proxy/tunnel-call.ts';
+import type { Interception } from './interception.ts';
+
+export interface Inside {
+  readonly tunnels: TunnelParts;
+  /** False: of TLS only the name is read. */
+  readonly intercepts: boolean;
+  /** @param serve takes the requests inside TLS that ended here. */
+  tlsEntry(serve: Serve): TlsEntry;
+}
+
+export type Serve = (socket: Duplex, bound: BoundPlace) => void;
+
+export interface InsideParts {
+  readonly config: Config;
+  readonly parts: Parts;
+  readonly admission: AdmissionControl;
+  readonly resolve: Resolver;
+  readonly interception: Interception | null;
+}
+
+export function insideOf(shared: InsideParts): Inside {
+  const { config, parts, admission, resolve, interception } = shared;
+  const { tunnelIdleMs: idleMs, headersTimeoutMs: handshakeMs } = config.limits;
+  const { connectTimeoutMs } = config.upstream;
+  const tunnels: TunnelParts = { parts, admission, resolve, bounds: { connectTimeoutMs, idleMs } };
+  return {
+    tunnels,
+    intercepts: interception !== null,
+    tlsEntry: (serve) =>
+      createTlsEntry({
+        tunnels,
+        passes: interception === null ? () => true : hostMatcher(config.tls?.passthrough ?? []),
+        contextFor: interception?.contextFor ?? notIntercepted,
+        protocolsFor: () => ['http/1.1'],
+        serve,
+        handshakeMs,
+      }),
+  };
+}
+
+const notIntercepted = () => Promise.reject(new Error('every name passes'));

@@ -1,0 +1,4 @@
+export interface Interception {
+  readonly contextFor: (host: string) => Promise<import('node:tls').SecureContext>;
+  close(): void;
+}
