@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { adminText } from './agent.ts';
+import { adminText, eventually } from './agent.ts';
 import { decisionsOf, readLeaves } from './audit-log.ts';
 import { auditOf, stageSidecar, stageTool } from './stage.ts';
 import { exchange } from './wire.ts';
@@ -43,10 +43,8 @@ void test('a captured request whose Host names another port than was dialled is 
     await ask('GET http://tool.example/ HTTP/1.1\r\nHost: tool.example\r\n\r\n'),
     'call.bad_path',
   );
-  assert.equal(
-    await ask('CONNECT tool.example:8080 HTTP/1.1\r\nHost: tool.example:8080\r\n\r\n'),
-    'call.method_not_allowed',
-  );
+  const connect = 'CONNECT tool.example:8080 HTTP/1.1\r\nHost: tool.example:8080\r\n\r\n';
+  assert.equal((await exchange(port, connect)).status, 405);
   assert.equal(tool.received.length, 0);
 });
 
@@ -59,9 +57,10 @@ void test('a captured client that never finishes its headers is answered 408 and
   assert.equal(answer.status, 408);
   const silent = await exchange(port, '');
   assert.equal(silent.raw, '');
-  const reasons = decisionsOf(readLeaves(auditOf(sidecar))).map(
-    ({ egret }) => egret.enforcement?.reason,
-  );
-  assert.deepEqual(reasons, ['call.timeout', 'call.timeout']);
+  const timedOut = () =>
+    decisionsOf(readLeaves(auditOf(sidecar))).filter(
+      ({ egret }) => egret.enforcement?.reason === 'call.timeout',
+    );
+  await eventually(() => timedOut().length === 2);
   assert.match(await adminText(sidecar.ports, '/metrics'), /listener="capture"/);
 });
