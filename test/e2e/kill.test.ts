@@ -42,7 +42,10 @@ void test(`after ${ROUNDS} kills under load nothing is lost and nothing happened
     await Promise.all(load);
   }
   const last = await startSidecarProcess({ directory, config });
-  assert.ok(last.lines.some((line) => line.includes('"audit.recovered"')), 'and the log says so');
+  assert.ok(
+    last.lines.some((line) => line.includes('"audit.recovered"')),
+    'and the log says so',
+  );
   assert.equal((await sendMail(last.ports)).status, 200);
   assert.equal(await last.stop(), 0);
 
