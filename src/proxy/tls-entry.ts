@@ -9,6 +9,7 @@ import type { SecureContext } from 'node:tls';
 import { type Authority, parseAuthority, sameAuthority } from '../call/authority.ts';
 import { type Refused, refuse } from '../call/refused.ts';
 import type { ReasonCode } from '../decision/reason.ts';
+import { NotPermitted } from '../tls/certificate-authority.ts';
 import { peekClientHello } from '../tls/peek.ts';
 import { terminateTls } from '../tls/terminate.ts';
 import type { BoundPlace, ClientConnection, Incoming } from './exchange.ts';
@@ -116,24 +117,33 @@ async function terminate(
   leave: () => void,
 ): Promise<boolean> {
   const { host, port } = authority;
-  const ended = await terminateTls(arrival.socket, {
-    host,
-    alpn: entry.protocolsFor(host, port),
-    context: await entry.contextFor(host),
-    timeoutMs: entry.handshakeMs,
-  });
+  const context = await entry.contextFor(host).catch(certificateDenied);
+  const ended =
+    'ok' in context
+      ? context
+      : await terminateTls(arrival.socket, {
+          host,
+          alpn: entry.protocolsFor(host, port),
+          context,
+          timeoutMs: entry.handshakeMs,
+        });
   if (!ended.ok) {
     const { listener } = arrival;
-    const refused = refuse(ended.reason, ended.detail);
     const incoming = incomingOf(arrival, authority);
-    await recordTunnelRefusal(entry.tunnels.parts, { listener, incoming }, refused);
-    arrival.socket.destroy();
+    await recordTunnelRefusal(entry.tunnels.parts, { listener, incoming }, ended);
+    if (!arrival.socket.destroyed) deny(arrival.socket);
     return false;
   }
   if (ended.socket.destroyed) return false;
   ended.socket.once('close', leave);
   entry.serve(ended.socket, { scheme: 'https', host, port }, arrival, ended.protocol);
   return true;
+}
+
+/** The authority may not vouch for every name; then there is no way to look inside. */
+function certificateDenied(error: unknown): Refused {
+  if (!(error instanceof NotPermitted)) throw error;
+  return refuse('call.tls_failed', 'the name lies outside the constraints of the authority');
 }
 
 /** The place the TLS on this socket is for, its bytes still unread. */
