@@ -2,8 +2,9 @@
  * Host and port as text, from a CONNECT line, a Host header or an absolute URL: one spelling per
  * destination, or a refusal. Resolvers and URL parsers read `0x7f.1`, `2130706433`, full-width
  * digits or `127.1` as addresses; here only the canonical dotted quad is one. Names are ASCII
- * letters, digits and hyphens; nothing is repaired. Pure.
+ * letters, digits and hyphens, other scripts only as A-labels (RFC 5890); nothing is repaired. Pure.
  */
+import { domainToASCII, domainToUnicode } from 'node:url';
 import type { Refused } from './refused.ts';
 import { refuse } from './refused.ts';
 
@@ -60,8 +61,11 @@ function namedHost(text: string): Host | Refused {
     return refuse('call.bad_authority', 'host is empty or longer than 253 characters');
   }
   const labels = host.split('.');
-  if (!labels.every((label) => LABEL.test(label) && label !== 'xn--')) {
+  if (!labels.every((label) => LABEL.test(label))) {
     return refuse('call.bad_authority', 'host is not made of letters, digits and hyphens');
+  }
+  if (!labels.every((label) => !label.startsWith('xn--') || isPlainALabel(label))) {
+    return refuse('call.bad_authority', 'host has an A-label that is none, or that mixes scripts');
   }
   if (!NUMERIC.test(labels.at(-1) ?? '')) return { ok: true, kind: 'name', host };
   const canonical = QUAD.test(host) && labels.every((octet) => Number(octet) <= 255);
@@ -69,6 +73,17 @@ function namedHost(text: string): Host | Refused {
     return refuse('call.bad_authority', 'an IPv4 address must be a canonical dotted quad');
   }
   return { ok: true, kind: 'ipv4', host };
+}
+
+/** Scripts with letters that look like Latin ones. */
+const LOOK_ALIKE =
+  /\p{Script=Cyrillic}|\p{Script=Greek}|\p{Script=Coptic}|\p{Script=Armenian}|\p{Script=Cherokee}/u;
+
+/** An A-label that decodes, encodes back to itself, and holds no look-alikes among Latin letters. */
+function isPlainALabel(label: string): boolean {
+  const decoded = domainToUnicode(label);
+  if (decoded === label || domainToASCII(decoded) !== label) return false;
+  return !(/\p{Script=Latin}/u.test(decoded) && LOOK_ALIKE.test(decoded));
 }
 
 function ipv6Host(text: string): Host | Refused {

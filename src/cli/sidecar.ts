@@ -5,6 +5,7 @@
 import { Command } from 'commander';
 import { ConfigError, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { checkPlaces } from '../sidecar/places.ts';
 import { startSidecar } from '../sidecar/sidecar.ts';
 import { StartError } from '../sidecar/start-error.ts';
 
@@ -34,7 +35,9 @@ export function sidecarCommand(): Command {
 
 function readConfig(file: string): Config | null {
   try {
-    return loadConfig(file);
+    const config = loadConfig(file);
+    checkPlaces(config, file);
+    return config;
   } catch (error) {
     return fail(error);
   }

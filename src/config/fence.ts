@@ -18,6 +18,9 @@ const hostPattern = z
 const destination = z
   .string()
   .regex(/^[^\s/@]+:[1-9]\d{0,4}$/, 'expected HOST:PORT, the host a name or *.name');
+const dnsServer = z
+  .string()
+  .regex(/^([0-9.]+|\[[0-9a-f:.]+\]):[1-9]\d{0,4}$/, 'expected ADDRESS:PORT, IPv6 in brackets');
 const cidr = z.string().regex(/^[0-9a-f.:]+\/\d{1,3}$/, 'expected a CIDR block such as 10.0.0.0/8');
 
 const dns = z
@@ -169,6 +172,13 @@ export const addressFields = {
     .default([80, 443])
     .describe(
       'TCP ports that proxied and captured calls may reach, besides those in `hosts`. Default 80 and 443.',
+    ),
+  dnsServers: z
+    .array(dnsServer)
+    .max(8)
+    .default([])
+    .describe(
+      'DNS servers as `address:port` for names that calls bring. Default: those of the system. /etc/hosts and search lists are not used.',
     ),
   rootsFile: z
     .string()

@@ -152,7 +152,7 @@ export const REASONS = {
   'upstream.address_denied': reason(
     403,
     1081,
-    'The host resolves to an address that may not be reached from here.',
+    'The host is, or resolves to, an address that may not be reached from here.',
   ),
   'upstream.connect_failed': reason(502, 1082, 'The tool cannot be reached.', retryable),
   'upstream.timeout': reason(504, 1083, 'The tool did not answer in time.', retryable),
@@ -163,6 +163,7 @@ export const REASONS = {
     1086,
     'The certificate of the tool is not valid for its name, so nothing was sent.',
   ),
+  'upstream.port_denied': reason(403, 1087, 'The port may not be reached from here.'),
   'proxy.draining': reason(503, 1090, 'The sidecar is shutting down.', retryable),
   'proxy.internal': reason(500, 1091, 'The sidecar failed to handle this call; nothing was sent.'),
 } as const satisfies Readonly<Record<string, Reason>>;

@@ -1,105 +1,79 @@
 /**
- * Classifies IP addresses by the IANA special-purpose registries: what is `public` may be reached, everything else
- * only by an explicit rule, `metadata` and `unspecified` never. Text that is not exactly one canonical address is
- * `invalid`, which is refused like all others. Pure.
+ * Classifies IP addresses: what is `public` may be reached, everything else only by an explicit rule, and the classes in
+ * NEVER_OPENED by none. An IPv6 address that carries an IPv4 one is as bad as what it carries, and never better than
+ * `embedded`. Text that is not exactly one canonical address is `invalid`. Pure.
  */
+import {
+  EMBEDDINGS,
+  GLOBAL_UNICAST,
+  type IpClass,
+  ISATAP_IDENTIFIERS,
+  NEVER_OPENED,
+  SPECIAL_BLOCKS,
+} from './address-table.ts';
 
-export type IpClass =
-  | 'public'
-  | 'loopback'
-  | 'private'
-  | 'link_local'
-  | 'shared'
-  | 'metadata'
-  | 'multicast'
-  | 'reserved'
-  | 'embedded'
-  | 'unspecified'
-  | 'invalid';
-
-interface Block {
+export interface Block {
+  /** Four or sixteen. */
   readonly bytes: Uint8Array;
   readonly bits: number;
-  readonly ipClass: IpClass;
 }
 
-/** Cloud metadata and infrastructure services: reachable by no rule. */
-const METADATA = [
-  '169.254.169.254/32',
-  '169.254.169.253/32',
-  '169.254.169.123/32',
-  '169.254.170.2/32',
-  '169.254.170.23/32',
-  '168.63.129.16/32',
-  '100.100.100.200/32',
-  '192.0.0.192/32',
-  'fd00:ec2::23/128',
-  'fd00:ec2::254/128',
-  'fd20:ce::254/128',
-];
+const SPECIAL = SPECIAL_BLOCKS.map(([cidr, ipClass]) => ({ ...block(cidr), ipClass }));
+const SPECIAL_4 = SPECIAL.filter(({ bytes }) => bytes.length === 4);
+const SPECIAL_6 = SPECIAL.filter(({ bytes }) => bytes.length === 16);
+const CARRIERS = EMBEDDINGS.map((embedding) => ({ ...embedding, ...block(embedding.cidr) }));
+const GLOBAL = block(GLOBAL_UNICAST);
 
-const SPECIAL: readonly (readonly [string, IpClass])[] = [
-  ...METADATA.map((cidr) => [cidr, 'metadata'] as const),
-  ['0.0.0.0/8', 'unspecified'],
-  ['10.0.0.0/8', 'private'],
-  ['100.64.0.0/10', 'shared'],
-  ['127.0.0.0/8', 'loopback'],
-  ['169.254.0.0/16', 'link_local'],
-  ['172.16.0.0/12', 'private'],
-  ['192.0.0.0/24', 'reserved'],
-  ['192.0.2.0/24', 'reserved'],
-  ['192.88.99.0/24', 'reserved'],
-  ['192.168.0.0/16', 'private'],
-  ['198.18.0.0/15', 'reserved'],
-  ['198.51.100.0/24', 'reserved'],
-  ['203.0.113.0/24', 'reserved'],
-  ['224.0.0.0/4', 'multicast'],
-  ['240.0.0.0/4', 'reserved'],
-  ['::/128', 'unspecified'],
-  ['::1/128', 'loopback'],
-  ['::/96', 'embedded'],
-  ['::ffff:0:0/96', 'embedded'],
-  ['::ffff:0:0:0/96', 'embedded'],
-  ['64:ff9b::/96', 'embedded'],
-  ['64:ff9b:1::/48', 'embedded'],
-  ['2001::/23', 'reserved'],
-  ['2001:db8::/32', 'reserved'],
-  ['2002::/16', 'embedded'],
-  ['3fff::/20', 'reserved'],
-  ['fc00::/7', 'private'],
-  ['fe80::/10', 'link_local'],
-  ['ff00::/8', 'multicast'],
-];
-
-const BLOCKS: readonly Block[] = SPECIAL.map(([cidr, ipClass]) => ({ ...block(cidr), ipClass }));
-/** The only IPv6 block that is handed out for the public internet. */
-const GLOBAL_UNICAST = block('2000::/3');
-
+/** The class of one address in text. */
 export function classifyAddress(text: string): IpClass {
   const bytes = parseAddress(text);
-  if (bytes === null) return 'invalid';
-  const special = BLOCKS.find((candidate) => contains(candidate, bytes));
-  if (special !== undefined) return special.ipClass;
-  if (bytes.length === 16 && !contains(GLOBAL_UNICAST, bytes)) return 'reserved';
-  return 'public';
+  return bytes === null ? 'invalid' : classify(bytes);
 }
 
-/**
- * May a connection go to this address?
- * @param allowed CIDR blocks the operator opened; they never open `metadata`, `unspecified` or `invalid`.
- */
-export function addressAllowed(text: string, allowed: readonly string[]): boolean {
-  const ipClass = classifyAddress(text);
-  if (ipClass === 'public') return true;
-  if (ipClass === 'metadata' || ipClass === 'unspecified' || ipClass === 'invalid') return false;
-  const bytes = parseAddress(text) as Uint8Array;
-  return allowed.some((cidr) => contains(block(cidr), bytes));
+/** @param bytes four or sixteen, as `parseAddress` gives them. */
+export function classify(bytes: Uint8Array): IpClass {
+  const table = bytes.length === 4 ? SPECIAL_4 : SPECIAL_6;
+  const special = table.find((candidate) => contains(candidate, bytes))?.ipClass;
+  if (bytes.length === 4) return special ?? 'public';
+  if (special === 'loopback' || (special !== undefined && NEVER_OPENED.has(special))) {
+    return special;
+  }
+  const carried = embeddedAddresses(bytes).map(classify);
+  const never = carried.find((ipClass) => NEVER_OPENED.has(ipClass));
+  if (never !== undefined) return never;
+  if (special !== undefined && special !== 'reserved') return special;
+  // A public address inside another is still a detour that nobody asked for.
+  if (carried.length > 0) return carried.find((ipClass) => ipClass !== 'public') ?? 'embedded';
+  return special ?? (contains(GLOBAL, bytes) ? 'public' : 'reserved');
+}
+
+/** Every IPv4 address that some translator or tunnel would read out of an IPv6 address; none for most. */
+export function embeddedAddresses(bytes: Uint8Array): Uint8Array[] {
+  if (bytes.length !== 16) return [];
+  const at = (indexes: readonly number[], mask = 0) =>
+    Uint8Array.from(indexes.map((index) => (bytes[index] ?? 0) ^ mask));
+  const found = CARRIERS.filter((carrier) => contains(carrier, bytes)).flatMap(
+    ({ readings, inverted }) => [
+      ...meant(readings.map((indexes) => at(indexes))),
+      ...(inverted === undefined ? [] : [at(inverted, 0xff)]),
+    ],
+  );
+  const isatap = ISATAP_IDENTIFIERS.some((identifier) =>
+    identifier.every((byte, index) => bytes[8 + index] === byte),
+  );
+  return isatap ? [...found, at([12, 13, 14, 15])] : found;
+}
+
+/** Of several readings those that hold nothing are not meant, unless none holds anything. */
+function meant(readings: readonly Uint8Array[]): readonly Uint8Array[] {
+  const filled = readings.filter(([first]) => first !== 0);
+  return filled.length > 0 ? filled : readings;
 }
 
 /** @throws Error naming the text when it is not `address/bits`. */
-export function block(cidr: string): { readonly bytes: Uint8Array; readonly bits: number } {
-  const [address = '', length = ''] = cidr.split('/');
-  const bytes = parseAddress(address);
+export function block(cidr: string): Block {
+  const [address = '', length = '', more] = cidr.split('/');
+  const bytes = more === undefined ? parseAddress(address) : null;
   const bits = /^(0|[1-9][0-9]{0,2})$/.test(length) ? Number(length) : Number.NaN;
   if (bytes === null || !(bits <= bytes.length * 8)) {
     throw new Error(`found "${cidr}", expected a CIDR block such as 10.0.0.0/8`);
@@ -107,7 +81,7 @@ export function block(cidr: string): { readonly bytes: Uint8Array; readonly bits
   return { bytes, bits };
 }
 
-function contains(outer: { bytes: Uint8Array; bits: number }, address: Uint8Array): boolean {
+export function contains(outer: Block, address: Uint8Array): boolean {
   if (outer.bytes.length !== address.length) return false;
   let bits = outer.bits;
   for (let index = 0; bits > 0; index += 1, bits -= 8) {
@@ -116,6 +90,25 @@ function contains(outer: { bytes: Uint8Array; bits: number }, address: Uint8Arra
     if ((left & mask) !== (right & mask)) return false;
   }
   return true;
+}
+
+/** True when the whole of `inner` lies in `outer`. */
+export const within = (inner: Block, outer: Block): boolean =>
+  inner.bits >= outer.bits && contains(outer, inner.bytes);
+
+/**
+ * True when both texts are one address, however each is written. The kernel gives an IPv4 peer of an IPv6 socket as an
+ * IPv4-mapped address, which is the same peer.
+ */
+export function sameAddress(left: string, right: string): boolean {
+  const [a, b] = [parseAddress(left), parseAddress(right)].map(unmapped);
+  return a != null && b != null && a.length === b.length && a.every((byte, at) => byte === b[at]);
+}
+
+const MAPPED = block('::ffff:0:0/96');
+
+function unmapped(bytes: Uint8Array | null): Uint8Array | null {
+  return bytes !== null && contains(MAPPED, bytes) ? bytes.subarray(12) : bytes;
 }
 
 /** Four or sixteen bytes of a canonical textual address; null for anything else, scoped addresses included. */
@@ -131,10 +124,11 @@ function parseIpv4(text: string): Uint8Array | null {
 }
 
 function parseIpv6(text: string): Uint8Array | null {
+  if (text.length > 45) return null;
   const [head = '', tail, more] = text.split('::');
   if (more !== undefined) return null;
-  const before = groups(head);
-  const after = tail === undefined ? [] : groups(tail);
+  const before = groups(head, tail === undefined);
+  const after = tail === undefined ? [] : groups(tail, true);
   if (before === null || after === null) return null;
   const missing = 8 - before.length - after.length;
   if (tail === undefined ? missing !== 0 : missing < 1) return null;
@@ -142,13 +136,14 @@ function parseIpv6(text: string): Uint8Array | null {
   return Uint8Array.from(all.flatMap((group) => [group >> 8, group & 0xff]));
 }
 
-/** 16-bit groups of one side of `::`; a dotted quad may stand last. */
-function groups(text: string): number[] | null {
+/** 16-bit groups of one side of `::`; a dotted quad may stand last in the address. */
+function groups(text: string, endsAddress: boolean): number[] | null {
   if (text === '') return [];
   const result: number[] = [];
   const parts = text.split(':');
   for (const [index, part] of parts.entries()) {
-    const quad = part.includes('.') && index === parts.length - 1 ? parseIpv4(part) : null;
+    const last = endsAddress && index === parts.length - 1;
+    const quad = last && part.includes('.') ? parseIpv4(part) : null;
     if (quad !== null) {
       const [a = 0, b = 0, c = 0, d = 0] = quad;
       result.push((a << 8) | b, (c << 8) | d);
