@@ -21,6 +21,7 @@ import { configuredAgent, factsFrom, workloadOf } from './facts.ts';
 import type { Interception } from './interception.ts';
 import { type Listeners, openListeners } from './listeners.ts';
 import { createObserver } from './observation.ts';
+import { placesOf } from './places.ts';
 import { openPolicy, type PolicyHolder } from './policy.ts';
 import { createRecorder } from './recorder.ts';
 import { StartError } from './start-error.ts';
@@ -82,7 +83,7 @@ interface Outside {
 
 function openOutside(config: Config, metrics: Metrics): Outside {
   const ownPorts = new Set<number>();
-  const resolve = createResolver({ ...config.upstream, ownPorts: () => ownPorts });
+  const resolve = createResolver({ ...placesOf(config), ownPorts: () => ownPorts });
   const upstream = createUpstream({
     ...config.upstream,
     resolve,
