@@ -4,6 +4,7 @@
 import { Command } from 'commander';
 import { auditCommand } from './cli/audit.ts';
 import { sidecarCommand } from './cli/sidecar.ts';
+import { trustCommand } from './cli/trust.ts';
 import { VERSION } from './version.ts';
 
 const program = new Command('egret')
@@ -11,6 +12,7 @@ const program = new Command('egret')
   .version(VERSION)
   .addCommand(sidecarCommand())
   .addCommand(auditCommand())
+  .addCommand(trustCommand())
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 
 await program.parseAsync();

@@ -27,8 +27,9 @@ export interface Leaf {
 
 export interface CertificateAuthority {
   readonly certificatePem: string;
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970; the certificate is valid from some minutes before to `notAfterMs`. */
   readonly createdMs: number;
+  readonly notBeforeMs: number;
   readonly notAfterMs: number;
   /**
    * A certificate for exactly this host, a name or an address.
@@ -80,23 +81,21 @@ export async function createCertificateAuthority(
   return {
     certificatePem: pem(certificate.toString('pem')),
     createdMs: options.nowMs,
+    notBeforeMs: notBefore.getTime(),
     notAfterMs: notAfter.getTime(),
     async issue(host, nowMs) {
       if (!permitsHost(options.names, host)) throw new NotPermitted('not among the names');
       const life = validity(nowMs, LEAF_HOURS_MAX * HOUR_MS);
       const until = new Date(Math.min(life.notAfter.getTime(), notAfter.getTime()));
-      const leaf = await x509.X509CertificateGenerator.create(
-        {
-          ...numbered(life.notBefore, until),
-          // No common name: what is vouched for stands in the alternative names alone (RFC 9525).
-          subject: 'O=Egret interception',
-          issuer: subject,
-          publicKey: leafKey,
-          signingKey: keys.privateKey,
-          extensions: await leafExtensions(x509, host, { leafKey, issuerKey: keys.publicKey }),
-        },
-        webcrypto as Crypto,
-      );
+      const leaf = await x509.X509CertificateGenerator.create({
+        ...numbered(life.notBefore, until),
+        // No common name: what is vouched for stands in the alternative names alone (RFC 9525).
+        subject: 'O=Egret interception',
+        issuer: subject,
+        publicKey: leafKey,
+        signingKey: keys.privateKey,
+        extensions: await leafExtensions(x509, host, { leafKey, issuerKey: keys.publicKey }),
+      });
       return {
         certificatePem: pem(leaf.toString('pem')),
         keyPem,
