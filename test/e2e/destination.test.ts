@@ -49,9 +49,9 @@ void test('without being told otherwise a proxied call reaches only the public i
 
 void test('the own listeners and cloud metadata are no destination even in an open network', async (t) => {
   const tool = await stageTool(t);
-  const privateAddresses = ['127.0.0.0/8', '::1/128', '169.254.0.0/16', '0.0.0.0/8'];
+  const privateAddresses = ['0.0.0.0/0', '::/0'];
   const sidecar = await stageSidecar(t, {
-    config: { enforcement: 'dryrun', upstream: { privateAddresses } },
+    config: { enforcement: 'dryrun', upstream: { privateAddresses, ports: [80, tool.port] } },
   });
   const open = await ask(sidecar.ports.proxy, `127.0.0.1:${tool.port}`);
   assert.equal(open.status, 200);
@@ -83,7 +83,7 @@ void test('a tunnel to a port of plain HTTP is no tunnel: each request in it is 
 
 void test('a tunnel to any other port needs a policy that allows it, and its bytes pass unread', async (t) => {
   const tool = await stageRawTool(t, (socket) => socket.end('bytes from the tool'));
-  const config = { upstream: { privateAddresses: ['127.0.0.0/8'] } };
+  const config = { upstream: { privateAddresses: ['127.0.0.0/8'], ports: [tool.port] } };
   const closed = await stageSidecar(t, { config });
   const refused = await tunnel(closed.ports.proxy, `127.0.0.1:${tool.port}`, 'hello\r\n\r\n');
   assert.deepEqual(
