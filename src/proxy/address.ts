@@ -35,9 +35,7 @@ export function classify(bytes: Uint8Array): IpClass {
   const table = bytes.length === 4 ? SPECIAL_4 : SPECIAL_6;
   const special = table.find((candidate) => contains(candidate, bytes))?.ipClass;
   if (bytes.length === 4) return special ?? 'public';
-  if (special === 'loopback' || (special !== undefined && NEVER_OPENED.has(special))) {
-    return special;
-  }
+  if (special !== undefined && NEVER_OPENED.has(special)) return special;
   const carried = embeddedAddresses(bytes).map(classify);
   const never = carried.find((ipClass) => NEVER_OPENED.has(ipClass));
   if (never !== undefined) return never;
@@ -47,9 +45,12 @@ export function classify(bytes: Uint8Array): IpClass {
   return special ?? (contains(GLOBAL, bytes) ? 'public' : 'reserved');
 }
 
+/** RFC 4291: these two are not IPv4-compatible addresses. */
+const ITSELF = [block('::/128'), block('::1/128')];
+
 /** Every IPv4 address that some translator or tunnel would read out of an IPv6 address; none for most. */
 export function embeddedAddresses(bytes: Uint8Array): Uint8Array[] {
-  if (bytes.length !== 16) return [];
+  if (bytes.length !== 16 || ITSELF.some((one) => contains(one, bytes))) return [];
   const at = (indexes: readonly number[], mask = 0) =>
     Uint8Array.from(indexes.map((index) => (bytes[index] ?? 0) ^ mask));
   const found = CARRIERS.filter((carrier) => contains(carrier, bytes)).flatMap(
