@@ -11,7 +11,7 @@ import type { Parts } from '../proxy/ports.ts';
 import type { Resolver } from '../proxy/resolver.ts';
 import { createTlsEntry, type TlsEntry } from '../proxy/tls-entry.ts';
 import type { TunnelParts } from '../proxy/tunnel-call.ts';
-import type { Interception } from './interception.ts';
+import type { Interception } from '../tls/interception.ts';
 
 export interface Inside {
   readonly tunnels: TunnelParts;
@@ -43,7 +43,7 @@ export function insideOf(shared: InsideParts): Inside {
       createTlsEntry({
         tunnels,
         passes: interception === null ? () => true : hostMatcher(config.tls?.passthrough ?? []),
-        contextFor: interception?.contextFor ?? notIntercepted,
+        contextFor: interception?.contextFor ?? everyNamePasses,
         protocolsFor: () => ['http/1.1'],
         serve,
         handshakeMs,
@@ -51,4 +51,4 @@ export function insideOf(shared: InsideParts): Inside {
   };
 }
 
-const notIntercepted = () => Promise.reject(new Error('every name passes'));
+const everyNamePasses = () => Promise.reject(new Error('every name passes'));

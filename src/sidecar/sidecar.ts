@@ -15,10 +15,11 @@ import { createUpstream, type Upstream } from '../proxy/upstream.ts';
 import { createLog, type Log } from '../telemetry/log.ts';
 import { createMetrics, type Metrics } from '../telemetry/metric.ts';
 import { createTracing, type Tracing } from '../telemetry/trace.ts';
+import type { Interception } from '../tls/interception.ts';
 import { VERSION } from '../version.ts';
 import { systemClock as clock } from './clock.ts';
 import { configuredAgent, factsFrom, workloadOf } from './facts.ts';
-import type { Interception } from './interception.ts';
+import { openTrust } from './interception.ts';
 import { type Listeners, openListeners } from './listeners.ts';
 import { createObserver } from './observation.ts';
 import { placesOf } from './places.ts';
@@ -50,11 +51,11 @@ export async function startSidecar(config: Config, context: SidecarContext): Pro
   const { configFile } = context;
   const { enforcement } = config;
   log.event('sidecar.starting', { version: VERSION, config: configFile, enforcement });
+  const { interception } = await openTrust(config, log);
   const tracing = await openTracing(config, metrics);
   const journal = await openAudit(config, metrics, log);
   const policy = await openPolicy(config, { metrics, log, journal });
   const outside = openOutside(config, metrics);
-  const interception = null;
   const built: Built = { config, log, metrics, tracing, journal, policy, interception, ...outside };
   try {
     const parts = pipelineParts(built, context);
@@ -153,6 +154,7 @@ async function stop(running: Running, signal: string): Promise<void> {
 }
 
 async function closeBuilt(built: Built): Promise<void> {
+  built.interception?.close();
   await built.policy.close();
   // Late, so that the outcomes of calls that were cut still stand in the log.
   await built.journal.close();

@@ -55,6 +55,16 @@ export const EVENTS = {
     fields: { error: 'text' },
     message: 'the sidecar cannot go on',
   },
+  'tls.intercepting': {
+    level: 'info',
+    fields: { directory: 'text', valid_hours: 'number' },
+    message: 'TLS is opened here; agents trust it by the files in this directory',
+  },
+  'tls.renewal_failed': {
+    level: 'error',
+    fields: { error: 'text' },
+    message: 'the next certificate authority could not be published; the present one goes on',
+  },
   'call.allowed': {
     level: 'debug',
     fields: { ...CALL, duration_seconds: 'number', status: 'number' },
