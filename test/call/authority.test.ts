@@ -9,6 +9,9 @@ const ACCEPTED: [text: string, host: string, port: number][] = [
   ['Example.COM:8443', 'example.com', 8443],
   ['example.com.', 'example.com', 443],
   ['xn--bcher-kva.example:80', 'xn--bcher-kva.example', 80],
+  ['XN--BCHER-KVA.Example', 'xn--bcher-kva.example', 443],
+  ['xn--fiqs8s', 'xn--fiqs8s', 443],
+  ['r3---sn-4g5e.example', 'r3---sn-4g5e.example', 443],
   ['localhost:1', 'localhost', 1],
   ['a-b.c1:65535', 'a-b.c1', 65_535],
   ['127.0.0.1:80', '127.0.0.1', 80],
@@ -45,6 +48,11 @@ const REFUSED: [sentence: string, text: string][] = [
   ['a label that begins with a hyphen', '-a.example'],
   ['a label that ends with a hyphen', 'a-.example'],
   ['a bare A-label prefix', 'xn--.example'],
+  ['an A-label that is plain ASCII', 'xn--localhost-.example'],
+  ['an A-label that does not decode', 'xn--a.example'],
+  ['an A-label that decodes to nothing valid', 'xn--a-ecp.example'],
+  ['an A-label of Latin and Cyrillic letters', 'xn--pple-43d.example'],
+  ['an A-label as top level that is plain ASCII', 'a.xn--com-'],
   ['a label over 63 characters', `${'a'.repeat(64)}.example`],
   ['a name over 253 characters', `${'a.'.repeat(127)}ab`],
   ['a space', 'exa mple.com'],
@@ -117,6 +125,31 @@ void test('an accepted host is its own canonical form', () => {
       assert.deepEqual(parseAuthority(`${text}:${once.port}`, 1), once);
     }),
     { numRuns: 5000 },
+  );
+});
+
+void test('a name in another script has one spelling, its A-labels, and they read as in a URL', () => {
+  const letter = fc.constantFrom(
+    ...'äßçñøабвгπρσאבתعغ中国日本の가나ค'.split(''),
+    'a',
+    'b',
+    '-',
+    '1',
+  );
+  fc.assert(
+    fc.property(fc.array(letter, { minLength: 1, maxLength: 8 }), (letters) => {
+      const text = `${letters.join('')}.example`;
+      fc.pre(URL.canParse(`http://${text}`));
+      const { hostname } = new URL(`http://${text}`);
+      if (hostname !== text) assert.equal(parseAuthority(text, 80).ok, false, text);
+      const parsed = parseAuthority(hostname, 80);
+      const word = letters.join('');
+      const mixed = /[abäßçñø]/.test(word) && /[абвгπρσ]/.test(word);
+      if (parsed.ok) assert.equal(parsed.host, hostname);
+      else assert.ok(mixed || /^-|-$/.test(word), word);
+      if (mixed) assert.equal(parsed.ok, false, word);
+    }),
+    { numRuns: 2000 },
   );
 });
 
