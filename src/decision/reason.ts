@@ -129,6 +129,16 @@ export const REASONS = {
     1102,
     'The TLS handshake with the client failed, for instance because it does not trust the certificate.',
   ),
+  'call.upgrade_denied': reason(
+    403,
+    1103,
+    'The request asks for another protocol than HTTP, which may not be spoken there.',
+  ),
+  'call.bad_frame': reason(
+    400,
+    1104,
+    'A WebSocket frame breaks the protocol or a limit, so the connection was closed.',
+  ),
   'mcp.header_mismatch': reason(
     400,
     -32020,
