@@ -17,7 +17,7 @@ export type Resolution =
       readonly ok: true;
       /** Where to go: the first of `addresses`. */
       readonly address: string;
-      /** Every address that may be tried, best first; at least one. */
+      /** The addresses that may be tried, best first: one to four. */
       readonly addresses: readonly string[];
       readonly port: number;
     }
@@ -67,6 +67,9 @@ export function createResolver(options: ResolverOptions): Resolver {
       : addressChosenByAgent(rules, host, port);
   };
 }
+
+/** Each may cost a whole connect time-out, and the agent waits. */
+const TRIED_MAX = 4;
 
 interface Rules {
   readonly guard: Guard;
@@ -158,5 +161,6 @@ function found(answers: readonly string[], port: number): Resolution {
     ...answers.filter((address) => !address.includes(':')),
     ...answers.filter((address) => address.includes(':')),
   ];
-  return { ok: true, address: addresses[0] as string, addresses, port };
+  const tried = addresses.slice(0, TRIED_MAX);
+  return { ok: true, address: tried[0] as string, addresses: tried, port };
 }

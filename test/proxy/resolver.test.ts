@@ -111,7 +111,7 @@ void test('more answers than an honest name has are none', async (t) => {
   );
   const most = await resolve('32.example', 80);
   assert.ok(most.ok);
-  assert.equal(most.addresses.length, 32);
+  assert.deepEqual(most.addresses, many(4));
   assert.equal(said(await resolve('33.example', 80)), 'upstream.unresolved');
 });
 
