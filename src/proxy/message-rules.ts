@@ -5,6 +5,7 @@
 import { checkHeaders } from '../call/headers.ts';
 import { type Refused, refuse } from '../call/refused.ts';
 import type { Incoming } from './exchange.ts';
+import { checkNoUpgrade } from './websocket-handshake.ts';
 
 const METHODS: ReadonlySet<string> = new Set([
   'GET',
@@ -26,7 +27,7 @@ export function checkMessage(incoming: Incoming): Refused | null {
   if (incoming.target.includes('#')) return refuse('call.bad_path', 'a fragment in the target');
   const headers = checkHeaders(incoming.headers);
   if (headers !== null) return headers;
-  return checkFraming(incoming);
+  return checkNoUpgrade(incoming.headers) ?? checkFraming(incoming);
 }
 
 /** Node's parser also accepts no version at all (HTTP/0.9) and HTTP/2.0. */

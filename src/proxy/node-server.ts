@@ -17,6 +17,7 @@ import type { Duplex } from 'node:stream';
 import type { HeaderList } from '../call/headers.ts';
 import type { ReasonCode } from '../decision/reason.ts';
 import type { Body, BoundPlace, ClientConnection, Handler, Incoming, Reply } from './exchange.ts';
+import { opensWebSocket } from './websocket-handshake.ts';
 
 export interface ServerBounds {
   readonly headerBytesMax: number;
@@ -32,6 +33,8 @@ export interface ServerHandlers {
   readonly call: Handler;
   /** A CONNECT request: the socket is the tunnel, `head` its first bytes. */
   readonly connect?: (incoming: Incoming, socket: Duplex, head: Uint8Array) => void;
+  /** A request that opens a WebSocket; where this is missing it is a call, and refused as one. */
+  readonly upgrade?: (incoming: Incoming, socket: Duplex, head: Uint8Array) => void;
   /** A request that never became a call, for the record. */
   readonly broken: (cause: BrokenCause, remoteAddress: string) => void;
   /** A connection beyond `connectionsMax` was closed. */
@@ -99,7 +102,7 @@ function httpServer(bounds: ServerBounds, handlers: ServerHandlers): Server {
     underWay(request.socket, request, response);
     handlers.call(incomingOf(request), replyOf(response)).catch(() => response.destroy());
   };
-  const server = createServer(serverOptions(bounds), serve);
+  const server = createServer({ ...serverOptions(bounds), ...upgradesOf(handlers) }, serve);
   // Node would answer an unknown Expect itself, and nobody would hear of it.
   server.on('checkExpectation', serve);
   server.maxConnections = bounds.connectionsMax;
@@ -110,7 +113,20 @@ function httpServer(bounds: ServerBounds, handlers: ServerHandlers): Server {
     if (handlers.connect === undefined) refuseBroken('method', socket as Socket, handlers);
     else handlers.connect(incomingOf(request), socket, head);
   });
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Uint8Array) => {
+    handlers.upgrade?.(incomingOf(request), socket, head);
+  });
   return server;
+}
+
+/** While an answer is under way on the connection, a 101 could be taken for a part of it: then it is no upgrade. */
+function upgradesOf({ upgrade }: ServerHandlers): ServerOptions {
+  return {
+    shouldUpgradeCallback: (request) =>
+      upgrade !== undefined &&
+      ((request.socket as ClientSocket).egretCalls ?? 0) === 0 &&
+      opensWebSocket(request.method ?? '', headerList(request.rawHeaders)),
+  };
 }
 
 function adopting(server: Server): AdoptingServer {
