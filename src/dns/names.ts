@@ -47,16 +47,17 @@ export function createNames(patterns: Iterable<string>): Names {
     }
   }
   const isBelow = hostMatcher(below);
+  const isListed = (name: string) => exact.has(name) || isBelow(name);
   return {
     look(name) {
       if (isUnder(name, 'localhost')) return { kind: 'loopback', own: '' };
       if (exact.has(name)) return { kind: 'listed', own: '' };
-      if (isBelow(name)) return { kind: 'listed', own: name };
+      if (isBelow(name)) return { kind: 'listed', own: behindListed(name, isListed) ?? name };
       if (ancestors.has(name)) return { kind: 'ancestor', own: '' };
       if (isUnder(name, 'in-addr.arpa') || isUnder(name, 'ip6.arpa')) {
         return { kind: 'reverse', own: '' };
       }
-      const rest = behindListed(name, (prefix) => exact.has(prefix) || isBelow(prefix));
+      const rest = behindListed(name, isListed);
       return rest === null ? { kind: 'unlisted', own: name } : { kind: 'expansion', own: rest };
     },
   };

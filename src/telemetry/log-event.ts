@@ -130,6 +130,11 @@ export const EVENTS = {
     fields: { client: 'text', sha256: 'text', bytes: 'number' },
     message: 'a file that a user provided was registered',
   },
+  'dns.tunnelling_suspected': {
+    level: 'warn',
+    fields: { client: 'text', parent: 'text', sign: 'text', queries: 'number', names: 'number' },
+    message: 'queries look like an attempt to carry data in names; nothing left that way',
+  },
   'identity.refused': {
     level: 'warn',
     fields: { listener: 'text', reason: 'text' },

@@ -84,6 +84,20 @@ export const METRICS = {
     help: 'Calls and connections turned away because a bound was reached, by bound.',
     labels: ['cause'],
   },
+  dnsQueries: {
+    name: 'egret_dns_queries_total',
+    type: 'counter',
+    unit: 'items',
+    help: 'Messages to the name server of the agent, by what they were answered; none is ever sent on.',
+    labels: ['result'],
+  },
+  dnsSigns: {
+    name: 'egret_dns_tunnelling_signs_total',
+    type: 'counter',
+    unit: 'items',
+    help: 'Queries that look as if the agent tried to carry data in names, by sign. Nothing left that way.',
+    labels: ['sign'],
+  },
   policyEval: {
     name: 'egret_policy_eval_seconds',
     type: 'histogram',

@@ -22,6 +22,18 @@ export type DecisionLabel = 'allow' | 'deny' | 'require_approval';
 export type Stage = 'recognise' | 'decide' | 'audit' | 'upstream';
 /** The bound that was reached. */
 export type ShedCause = 'calls' | 'connections' | 'buffered_bytes' | 'tunnels' | 'draining';
+/** What became of a message to the name server. */
+export type DnsResultLabel =
+  | 'address'
+  | 'no_data'
+  | 'no_name'
+  | 'refused'
+  | 'bad_version'
+  | 'limited'
+  | 'malformed'
+  | 'dropped'
+  | 'unsent';
+export type DnsSignLabel = 'long_name' | 'random_labels' | 'data_types' | 'many_names' | 'rate';
 
 export interface MetricsOptions {
   readonly version: string;
@@ -82,6 +94,8 @@ export interface Metrics {
   upload(result: 'registered' | 'refused'): void;
   /** Asked at each scrape for the number of registered files. */
   watchUploads(registered: () => number): void;
+  dnsQuery(result: DnsResultLabel): void;
+  dnsTunnellingSign(sign: DnsSignLabel): void;
   telemetryDropped(signal: 'traces' | 'logs', count: number): void;
   /** For the Content-Type header of the scrape. */
   readonly contentType: string;
@@ -117,6 +131,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     ...policyMetrics(make),
     ...bundleMetrics(make),
     ...auditMetrics(make),
+    ...dnsMetrics(make),
     telemetryDropped: (signal, count) => dropped.inc({ signal }, count),
     contentType: OPEN_METRICS,
     render: () => registry.metrics(),
@@ -313,6 +328,15 @@ function auditMetrics(make: Make) {
     watchUploads(count: () => number): void {
       registered = count;
     },
+  };
+}
+
+function dnsMetrics(make: Make) {
+  const queries = make.counter(METRICS.dnsQueries);
+  const signs = make.counter(METRICS.dnsSigns);
+  return {
+    dnsQuery: (result: DnsResultLabel) => queries.inc({ result }),
+    dnsTunnellingSign: (sign: DnsSignLabel) => signs.inc({ sign }),
   };
 }
 
