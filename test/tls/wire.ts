@@ -83,7 +83,7 @@ export interface Ran {
 export function run(
   program: string,
   args: readonly string[],
-  { env = {}, input = '' }: { env?: Record<string, string>; input?: string } = {},
+  { env = {}, input = '' }: { env?: Readonly<Record<string, string>>; input?: string } = {},
 ): Promise<Ran> {
   return new Promise((resolve, reject) => {
     const options = { env: { PATH: process.env['PATH'], ...env }, timeout: 20_000 };
