@@ -21,10 +21,12 @@ import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metric.ts';
 import type { Tracing } from '../telemetry/trace.ts';
 import type { Interception } from '../tls/interception.ts';
+import type { UpstreamTrust } from '../tls/upstream-trust.ts';
 import { adviser, uploader } from './advice.ts';
 import { recordBroken } from './broken.ts';
 import { openCapture } from './capture.ts';
 import { type Inside, insideOf, type Serve } from './inside.ts';
+import { openNames } from './names.ts';
 import type { PolicyHolder } from './policy.ts';
 import { StartError } from './start-error.ts';
 import { adminView } from './status.ts';
@@ -41,6 +43,7 @@ export interface ListenerParts {
   readonly tracing: Tracing;
   readonly policy: PolicyHolder;
   readonly interception: Interception | null;
+  readonly upstreamTrust: UpstreamTrust;
   readonly log: Log;
 }
 
@@ -57,13 +60,12 @@ export async function openListeners(shared: ListenerParts): Promise<Listeners> {
   const opened: { close(): Promise<void> }[] = [];
   let started = false;
   const open = async <T extends { close(): Promise<void> }>(
-    name: ListenerName | 'capture',
+    name: ListenerName | 'capture' | 'dns',
     listening: Promise<T>,
     addressesOf: (server: T) => readonly Address[],
   ): Promise<T> => {
     const server = await listening.catch((error: Error) => {
-      const place = name === 'capture' ? name : `listen.${name}`;
-      throw new StartError(`${place}: ${error.message}`, { cause: error });
+      throw new StartError(`${PLACES[name]}: ${error.message}`, { cause: error });
     });
     opened.push(server);
     for (const { host, port, dialled } of addressesOf(server)) {
@@ -80,12 +82,15 @@ export async function openListeners(shared: ListenerParts): Promise<Listeners> {
     await open('admin', serveControl(adminApp(view), listen.admin), only);
     await open('decision', serveControl(decisionApp(shared), listen.decision), only);
     const inside = insideOf(shared);
+    opened.push(inside.upgrades);
     const calls: { drain(): void }[] = [
-      await open('gateway', listenGateway(shared), only),
+      await open('gateway', listenGateway(shared, inside), only),
       await open('proxy', listenProxy(shared, inside), only),
+      inside.upgrades,
     ];
     if (capture !== undefined) {
       calls.push(await open('capture', captureOf(shared, capture, inside), everyOne));
+      await open('dns', openNames(capture, shared), (server) => server.addresses);
     }
     return {
       ports,
@@ -106,6 +111,16 @@ export async function openListeners(shared: ListenerParts): Promise<Listeners> {
     throw error;
   }
 }
+
+/** Where the configuration says them. */
+const PLACES = {
+  admin: 'listen.admin',
+  decision: 'listen.decision',
+  gateway: 'listen.gateway',
+  proxy: 'listen.proxy',
+  capture: 'capture.ports',
+  dns: 'capture.dns.port',
+} as const;
 
 interface Address {
   readonly host: string;
@@ -142,7 +157,7 @@ function decisionApp(shared: ListenerParts) {
   });
 }
 
-function listenGateway(shared: ListenerParts): Promise<ListeningServer> {
+function listenGateway(shared: ListenerParts, inside: Inside): Promise<ListeningServer> {
   const { config, parts } = shared;
   const targets = (configured: Config['tools']) =>
     new Map(Object.entries(configured).map(([name, { url }]) => [name, gatewayTarget(url)]));
@@ -153,6 +168,7 @@ function listenGateway(shared: ListenerParts): Promise<ListeningServer> {
   });
   return listenHttp(config.listen.gateway, config.limits, {
     call: (incoming, reply) => handleCall(parts, routeFor(incoming), incoming, reply),
+    ...inside.upgrades.on(routeFor),
     ...rejections(shared, 'gateway'),
   });
 }
@@ -169,6 +185,7 @@ async function listenProxy(shared: ListenerParts, inside: Inside): Promise<Liste
   const server: ListeningServer = await listenHttp(config.listen.proxy, config.limits, {
     call: (incoming, reply) => handleCall(parts, forwardRoute, incoming, reply),
     connect: (incoming, socket, head) => void handleConnect(connect, incoming, socket, head),
+    ...inside.upgrades.on(() => forwardRoute),
     ...rejections(shared, 'proxy'),
   });
   return server;

@@ -21,6 +21,8 @@ export interface PolicyHolder {
   /** What to decide with now. Take it once per call. */
   readonly state: () => PolicyState;
   readonly status: () => readonly BundleStatus[];
+  /** Tells the catalogue in force, at once when there is one and again with each activation. */
+  watch(listener: (catalogue: Catalogue) => void): void;
   close(): Promise<void>;
 }
 
@@ -39,6 +41,7 @@ export async function openPolicy(config: Config, watchers: PolicyWatchers): Prom
   if (bundle === undefined) throw new StartError('bundles: found none, expected exactly one');
   const builtIn = builtInCatalogue();
   let pinned: PinnedPolicy | null = null;
+  const listeners: ((catalogue: Catalogue) => void)[] = [];
   const { fuelMax, policyMemoryBytesMax } = config.limits;
   const active = new ActivePolicy<Catalogue>({
     name: bundle.name,
@@ -53,6 +56,7 @@ export async function openPolicy(config: Config, watchers: PolicyWatchers): Prom
     },
     onActivated: (revision) => {
       pinned = pin(revision, builtIn.catalogue);
+      for (const listener of listeners) listener(pinned.catalogue);
       announceActivation(watchers, bundle.name, revision);
     },
     onRejected: (errors, digest) => announceRejection(watchers, bundle.name, errors, digest),
@@ -79,6 +83,10 @@ export async function openPolicy(config: Config, watchers: PolicyWatchers): Prom
         : { ok: true, policy: pinned };
     },
     status: () => [active.status()],
+    watch(listener) {
+      listeners.push(listener);
+      if (pinned !== null) listener(pinned.catalogue);
+    },
     close: () => source.close(),
   };
 }

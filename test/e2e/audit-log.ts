@@ -13,6 +13,7 @@ export interface Leaf {
   readonly revision?: string;
   readonly bundles?: Readonly<Record<string, { readonly revision: string }>>;
   readonly requested_by?: string;
+  readonly input?: { readonly destination?: { readonly tls_intercepted: boolean } };
   readonly egret: {
     readonly seq: number;
     readonly kind: 'decision' | 'outcome' | 'lifecycle';

@@ -3,13 +3,14 @@
  * The tests dial the capture listeners as the redirect would lead there.
  */
 import assert from 'node:assert/strict';
+import { Resolver } from 'node:dns/promises';
 import { test } from 'node:test';
 import { adminText, eventually } from './agent.ts';
 import { decisionsOf, readLeaves } from './audit-log.ts';
 import { auditOf, stageSidecar, stageTool } from './stage.ts';
 import { exchange } from './wire.ts';
 
-const CAPTURE = { hosts: ['127.0.0.1'], ports: { '80': 0, '443': 0 } };
+const CAPTURE = { hosts: ['127.0.0.1'], ports: { '80': 0, '443': 0 }, dns: { port: 0 } };
 
 const get = (host: string, path = '/inbox') =>
   `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
@@ -63,4 +64,19 @@ void test('a captured client that never finishes its headers is answered 408 and
     );
   await eventually(() => timedOut().length === 2);
   assert.match(await adminText(sidecar.ports, '/metrics'), /listener="capture"/);
+});
+
+void test('the name server of a capture answers names of the catalogue and of the configuration only', async (t) => {
+  const upstream = { hosts: { 'tool.example:80': '127.0.0.1:1' } };
+  const capture = { ...CAPTURE, dns: { port: 0, names: ['*.more.example'], ipv4: '198.18.7.7' } };
+  const sidecar = await stageSidecar(t, { config: { upstream, capture } });
+  const resolver = new Resolver({ timeout: 2000, tries: 1 });
+  resolver.setServers([`127.0.0.1:${sidecar.ports.dns}`]);
+  for (const name of ['gmail.googleapis.com', 'tool.example', 'a.more.example']) {
+    assert.deepEqual(await resolver.resolve4(name), ['198.18.7.7'], name);
+  }
+  await assert.rejects(resolver.resolve4('evil.example'), { code: 'ENOTFOUND' });
+  await assert.rejects(resolver.resolveTxt('gmail.googleapis.com'), { code: 'EREFUSED' });
+  const metrics = await adminText(sidecar.ports, '/metrics');
+  assert.match(metrics, /egret_dns_queries_total\{result="[a-z_]+"\} 3/);
 });

@@ -24,6 +24,7 @@ export interface SidecarPorts {
   /** Present when configured. */
   readonly 'capture:80': number;
   readonly 'capture:443': number;
+  readonly dns: number;
 }
 
 export interface SidecarProcess {
