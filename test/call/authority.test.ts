@@ -51,6 +51,7 @@ const REFUSED: [sentence: string, text: string][] = [
   ['an A-label that is plain ASCII', 'xn--localhost-.example'],
   ['an A-label that does not decode', 'xn--a.example'],
   ['an A-label that decodes to nothing valid', 'xn--a-ecp.example'],
+  ['an A-label that has another spelling', 'xn---mzp.example'],
   ['an A-label of Latin and Cyrillic letters', 'xn--pple-43d.example'],
   ['an A-label as top level that is plain ASCII', 'a.xn--com-'],
   ['a label over 63 characters', `${'a'.repeat(64)}.example`],

@@ -228,6 +228,20 @@ void test('what the own DNS hands out is no destination, whatever is opened', as
   assert.equal(said(await resolve('198.18.0.2', 443)), '198.18.0.2');
 });
 
+void test('the sidecar’s own listeners are no destination in an open network, by address or by name', async (t) => {
+  const { resolve } = await stage(t, only('A', '10.0.0.7'), {
+    privateAddresses: ['0.0.0.0/0', '::/0'],
+    ports: [80, 15_001],
+  });
+  for (const address of ['127.0.0.1', '127.9.9.9', '::1', '::ffff:7f00:1', '10.0.0.7']) {
+    assert.equal(said(await resolve(address, 15_001)), 'upstream.address_denied', address);
+    assert.equal(said(await resolve(address, 80)), address);
+  }
+  assert.equal(said(await resolve('api.example', 15_001)), 'upstream.address_denied');
+  assert.equal(said(await resolve('api.example', 80)), '10.0.0.7');
+  assert.equal(said(await resolve(PUBLIC, 15_001)), PUBLIC);
+});
+
 void test('the addresses of this machine are no destination of an agent', async () => {
   const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   assert.ok(own.length > 0);
