@@ -23,6 +23,7 @@ export async function openCapture(setup: CaptureSetup): Promise<Capture> {
   const { capture, limits, parts, inside, rejections } = setup;
   const http = adoptHttp(limits, {
     call: (incoming, reply) => handleCall(parts, captureRoute, incoming, reply),
+    ...inside.upgrades.on(() => captureRoute),
     ...rejections,
   });
   const listening = await listenCapture({

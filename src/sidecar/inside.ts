@@ -12,9 +12,12 @@ import type { Resolver } from '../proxy/resolver.ts';
 import { createTlsEntry, type TlsEntry } from '../proxy/tls-entry.ts';
 import type { TunnelParts } from '../proxy/tunnel-call.ts';
 import type { Interception } from '../tls/interception.ts';
+import type { UpstreamTrust } from '../tls/upstream-trust.ts';
+import { type Upgrades, upgradesOf } from './upgrades.ts';
 
 export interface Inside {
   readonly tunnels: TunnelParts;
+  readonly upgrades: Upgrades;
   /** False: of TLS only the name is read. */
   readonly intercepts: boolean;
   /** @param serve takes the requests inside TLS that ended here. */
@@ -29,6 +32,7 @@ export interface InsideParts {
   readonly admission: AdmissionControl;
   readonly resolve: Resolver;
   readonly interception: Interception | null;
+  readonly upstreamTrust: UpstreamTrust;
 }
 
 export function insideOf(shared: InsideParts): Inside {
@@ -38,6 +42,7 @@ export function insideOf(shared: InsideParts): Inside {
   const tunnels: TunnelParts = { parts, admission, resolve, bounds: { connectTimeoutMs, idleMs } };
   return {
     tunnels,
+    upgrades: upgradesOf(shared),
     intercepts: interception !== null,
     tlsEntry: (serve) =>
       createTlsEntry({

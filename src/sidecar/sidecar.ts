@@ -16,6 +16,7 @@ import { createLog, type Log } from '../telemetry/log.ts';
 import { createMetrics, type Metrics } from '../telemetry/metric.ts';
 import { createTracing, type Tracing } from '../telemetry/trace.ts';
 import type { Interception } from '../tls/interception.ts';
+import type { UpstreamTrust } from '../tls/upstream-trust.ts';
 import { VERSION } from '../version.ts';
 import { systemClock as clock } from './clock.ts';
 import { configuredAgent, factsFrom, workloadOf } from './facts.ts';
@@ -51,12 +52,13 @@ export async function startSidecar(config: Config, context: SidecarContext): Pro
   const { configFile } = context;
   const { enforcement } = config;
   log.event('sidecar.starting', { version: VERSION, config: configFile, enforcement });
-  const { interception } = await openTrust(config, log);
+  const { interception, upstream: upstreamTrust } = await openTrust(config, log);
   const tracing = await openTracing(config, metrics);
   const journal = await openAudit(config, metrics, log);
   const policy = await openPolicy(config, { metrics, log, journal });
   const outside = openOutside(config, metrics);
-  const built: Built = { config, log, metrics, tracing, journal, policy, interception, ...outside };
+  const trust = { interception, upstreamTrust };
+  const built: Built = { config, log, metrics, tracing, journal, policy, ...trust, ...outside };
   try {
     const parts = pipelineParts(built, context);
     const listeners = await openListeners({ ...built, parts, clients });
@@ -107,6 +109,7 @@ interface Built extends Outside {
   readonly journal: Journal;
   readonly policy: PolicyHolder;
   readonly interception: Interception | null;
+  readonly upstreamTrust: UpstreamTrust;
 }
 
 function pipelineParts(built: Built, context: SidecarContext): Parts {

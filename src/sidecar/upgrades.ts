@@ -1,0 +1,58 @@
+/**
+ * What leaves plain HTTP/1.1 where the configuration names the place: WebSockets.
+ * Shell: owns the WebSockets that are open.
+ */
+import type { Config } from '../config/schema.ts';
+import type { AdmissionControl } from '../proxy/admission.ts';
+import type { Incoming } from '../proxy/exchange.ts';
+import type { ServerHandlers } from '../proxy/node-server.ts';
+import { placeMatcher } from '../proxy/place-matcher.ts';
+import type { Parts } from '../proxy/ports.ts';
+import type { Resolver } from '../proxy/resolver.ts';
+import type { Route } from '../proxy/route.ts';
+import { createWebSockets } from '../proxy/websocket-call.ts';
+import type { UpstreamTrust } from '../tls/upstream-trust.ts';
+
+export interface UpgradeParts {
+  readonly config: Config;
+  readonly parts: Parts;
+  readonly admission: AdmissionControl;
+  readonly resolve: Resolver;
+  readonly upstreamTrust: UpstreamTrust;
+}
+
+export interface Upgrades {
+  /** For a listener: serves WebSockets on its routes; nothing where no place may have one. */
+  on(routeFor: (incoming: Incoming) => Route): Pick<ServerHandlers, 'upgrade'>;
+  /** Tells everyone that the sidecar is going away. */
+  drain(): void;
+  close(): Promise<void>;
+}
+
+export function upgradesOf(shared: UpgradeParts): Upgrades {
+  const { config, parts, admission, resolve, upstreamTrust } = shared;
+  const { limits, upstream } = config;
+  const webSockets = createWebSockets({
+    parts,
+    admission,
+    allows: placeMatcher(upstream.webSockets),
+    upstream: { ...upstream, resolve, tlsFor: upstreamTrust.tlsFor },
+    bounds: {
+      messageBytesMax: limits.webSocketMessageBytesMax,
+      framesPerSecond: limits.webSocketFramesPerSecond,
+      idleMs: limits.tunnelIdleMs,
+      writeStallMs: limits.writeStallMs,
+    },
+  });
+  return {
+    on(routeFor) {
+      if (upstream.webSockets.length === 0) return {};
+      return {
+        upgrade: (incoming, socket, head) =>
+          void webSockets.handle(routeFor(incoming), incoming, socket, head),
+      };
+    },
+    drain: () => webSockets.drain(),
+    close: () => Promise.resolve(webSockets.close()),
+  };
+}
