@@ -6,7 +6,7 @@
  */
 import { generateKeyPairSync, randomBytes, webcrypto } from 'node:crypto';
 import { isIP } from 'node:net';
-import type { Extension } from '@peculiar/x509';
+import type { Extension, PublicKey } from '@peculiar/x509';
 import { encodeNameConstraints, permitsHost } from './name-constraints.ts';
 
 export interface AuthorityOptions {
@@ -67,7 +67,8 @@ export async function createCertificateAuthority(
   const keys = await webcrypto.subtle.generateKey(KEY, false, ['sign', 'verify']);
   const leafKeys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const keyPem = leafKeys.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
-  const leafKey = leafKeys.publicKey.toCryptoKey(KEY, true, ['verify']);
+  const leafKey = new x509.PublicKey(leafKeys.publicKey.export({ type: 'spki', format: 'der' }));
+  const common = await commonExtensions(x509, leafKey, keys.publicKey);
   const subject = `CN=Egret authority ${randomBytes(8).toString('hex')}, O=Egret`;
   const { notBefore, notAfter } = validity(options.nowMs, options.validHours * HOUR_MS);
   const certificate = await x509.X509CertificateGenerator.create({
@@ -94,7 +95,7 @@ export async function createCertificateAuthority(
         issuer: subject,
         publicKey: leafKey,
         signingKey: keys.privateKey,
-        extensions: await leafExtensions(x509, host, { leafKey, issuerKey: keys.publicKey }),
+        extensions: [alternativeName(x509, host), ...common],
       });
       return {
         certificatePem: pem(leaf.toString('pem')),
@@ -140,14 +141,18 @@ async function authorityExtensions(
   ];
 }
 
-async function leafExtensions(
+function alternativeName(x509: Library, host: string): Extension {
+  const type = isIP(host) === 0 ? 'dns' : 'ip';
+  return new x509.SubjectAlternativeNameExtension([{ type, value: host }], false);
+}
+
+/** What all leaves of an authority have in common. */
+async function commonExtensions(
   x509: Library,
-  host: string,
-  { leafKey, issuerKey }: { leafKey: webcrypto.CryptoKey; issuerKey: webcrypto.CryptoKey },
+  leafKey: PublicKey,
+  issuerKey: webcrypto.CryptoKey,
 ): Promise<Extension[]> {
-  const name = { type: isIP(host) === 0 ? 'dns' : 'ip', value: host } as const;
   return [
-    new x509.SubjectAlternativeNameExtension([name], false),
     new x509.BasicConstraintsExtension(false, undefined, true),
     new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
     new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth], false),
