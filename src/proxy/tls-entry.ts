@@ -166,6 +166,9 @@ async function authorityOf(
   if (connected !== null && !(connected.ok && sameAuthority(connected, named))) {
     return refuse('call.bad_server_name', 'TLS server name and CONNECT name different places');
   }
+  if (hello.encryptedHello && entry.passes(named.host)) {
+    return refuse('call.bad_server_name', 'an encrypted ClientHello may hide another name');
+  }
   return named;
 }
 

@@ -6,11 +6,13 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { hello, hostName, serverName } from '../tls/hello.ts';
 import { eventually } from './agent.ts';
 import { decisionsOf, type Leaf, readLeaves } from './audit-log.ts';
 import { newDirectory } from './sidecar-process.ts';
 import { auditOf, removeAfter, stageSidecar } from './stage.ts';
-import { ask, publishedBundle, stageTlsTool, type TlsTool, tlsTo } from './tls-stage.ts';
+import { ask, publishedBundle, stageTlsTool, tlsTo } from './tls-stage.ts';
+import { exchange } from './wire.ts';
 
 const HOST = 'tool.example';
 const CAPTURE = { hosts: ['127.0.0.1'], ports: { '80': 0, '443': 0 }, dns: { port: 0 } };
@@ -19,7 +21,7 @@ const get = (host: string, path = '/inbox') =>
   `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
 
 async function stage(t: TestContext, more: Record<string, unknown> = {}, tls = {}) {
-  const tool: TlsTool = await stageTlsTool(t, HOST);
+  const tool = await stageTlsTool(t, HOST);
   const directory = removeAfter(t, newDirectory());
   const place = `${HOST}:443`;
   const sidecar = await stageSidecar(t, {
@@ -148,4 +150,14 @@ void test('no key stands in the trust directory, and what is not TLS on a TLS po
     assert.doesNotMatch(readFileSync(join(trust, name), 'latin1'), /PRIVATE KEY/);
   }
   assert.ok(sidecar.lines.some((line) => line.includes('"tls.intercepting"')));
+});
+
+void test('a hello that may hide another name does not pass', async (t) => {
+  const { tool, sidecar } = await stage(t, {}, { passthrough: [HOST] });
+  const encrypted = { type: 0xfe0d, data: Buffer.alloc(64, 1) };
+  const bytes = hello(serverName(hostName(HOST)), encrypted);
+  const answer = await exchange(sidecar.ports['capture:443'], bytes, { untilClosed: true });
+  assert.equal(answer.raw.charCodeAt(0), 21, 'a TLS alert');
+  assert.deepEqual(reasonsOf(readLeaves(auditOf(sidecar))), ['call.bad_server_name']);
+  assert.deepEqual(tool.received, []);
 });

@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:https';
+import { createServer, type Server } from 'node:https';
 import { type AddressInfo, connect as connectSocket, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -17,28 +17,18 @@ export interface TlsTool {
   readonly port: number;
   /** PEM file of the authority that vouches for the tool. */
   readonly caFile: string;
-  /** `Host method url` of each request, in order. */
-  readonly received: string[];
 }
 
-/** An HTTPS tool that answers every request with `answer`. */
-export async function stageTlsTool(
+/** A server with a certificate for `host` from an authority of its own. */
+export async function stageTlsServer(
   t: TestContext,
   host: string,
-  answer = 'from the tool',
+  create: (credentials: { readonly cert: string; readonly key: string }) => Server,
 ): Promise<TlsTool> {
-  const authority = await createCertificateAuthority({
-    names: [],
-    validHours: 24,
-    nowMs: Date.now(),
-  });
+  const options = { names: [], validHours: 24, nowMs: Date.now() };
+  const authority = await createCertificateAuthority(options);
   const { certificatePem: cert, keyPem: key } = await authority.issue(host, Date.now());
-  const received: string[] = [];
-  const server = createServer({ cert, key }, (request, response) => {
-    received.push(`${request.headers.host} ${request.method} ${request.url}`);
-    request.resume();
-    response.end(answer);
-  });
+  const server = create({ cert, key });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => {
@@ -47,7 +37,23 @@ export async function stageTlsTool(
   });
   const caFile = join(removeAfter(t, newDirectory()), 'tool-ca.pem');
   writeFileSync(caFile, authority.certificatePem);
-  return { port: (server.address() as AddressInfo).port, caFile, received };
+  return { port: (server.address() as AddressInfo).port, caFile };
+}
+
+/** An HTTPS tool that answers every request; `received` has `Host method url` of each, in order. */
+export async function stageTlsTool(
+  t: TestContext,
+  host: string,
+): Promise<TlsTool & { readonly received: string[] }> {
+  const received: string[] = [];
+  const tool = await stageTlsServer(t, host, (credentials) =>
+    createServer(credentials, (request, response) => {
+      received.push(`${request.headers.host} ${request.method} ${request.url}`);
+      request.resume();
+      response.end('from the tool');
+    }),
+  );
+  return { ...tool, received };
 }
 
 export interface TlsClient {
@@ -101,5 +107,3 @@ export async function ask(tls: TLSSocket, bytes: string): Promise<string> {
 /** What agents are told to trust. */
 export const publishedBundle = (sidecar: { readonly directory: string }) =>
   readFileSync(join(sidecar.directory, 'trust', 'bundle.pem'), 'utf8');
-
-export const trustDirectory = (directory: string) => join(directory, 'trust');
