@@ -118,15 +118,16 @@ function signOf(under: ParentCounts, own: string, refusedType: boolean): Tunnell
 }
 
 const RUN_CHARS_MIN = 16;
-const RUN_DIGITS_MIN = 2;
+/** Changes between letters and digits: years and numbers of hosts stand together, encoded digits do not. */
+const RUN_CHANGES_MIN = 4;
 const RUN_BITS_MIN = 3.2;
 
 /** Tells whether a label holds a run of letters and digits as base16, base32 or base64 make them. */
 export function looksEncoded(label: string): boolean {
   return label.split(/[^a-z0-9]/).some((run) => {
     if (run.length < RUN_CHARS_MIN) return false;
-    const digits = run.replace(/\D/g, '').length;
-    return digits >= RUN_DIGITS_MIN && bitsPerCharacter(run) >= RUN_BITS_MIN;
+    const changes = (run.match(/\d+|\D+/g) ?? []).length - 1;
+    return changes >= RUN_CHANGES_MIN && bitsPerCharacter(run) >= RUN_BITS_MIN;
   });
 }
 
