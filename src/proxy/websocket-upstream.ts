@@ -49,7 +49,8 @@ export async function openWebSocket(
   const { socket, peer } = dialled;
   const host = origin.host.includes(':') ? `[${origin.host}]` : origin.host;
   const client = new Client(`${origin.scheme}://${host}:${origin.port}`, {
-    connect: (_options, callback) => callback(null, socket),
+    // Not at once: the client does not look again while it is still asking.
+    connect: (_options, callback) => setImmediate(callback, null, socket),
     allowH2: false,
     pipelining: 1,
     headersTimeout: options.headersTimeoutMs,
