@@ -21,7 +21,7 @@ async function watchedServer(t: TestContext) {
   const child = fork(file, { execArgv: [] });
   t.after(async () => {
     const ended = once(child, 'exit');
-    child.disconnect();
+    child.kill('SIGKILL');
     await ended;
   });
   const told = async () => ((await once(child, 'message')) as [unknown])[0];

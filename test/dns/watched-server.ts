@@ -17,7 +17,7 @@ Reflect.set(Socket.prototype, 'send', function watched(this: Socket, ...args: un
   send.apply(this, args);
 });
 
-const server = await listenDns({
+const { addresses } = await listenDns({
   hosts: ['127.0.0.1'],
   port: 0,
   ipv4: '198.18.0.1',
@@ -38,8 +38,7 @@ process.on('message', () => {
     suspicions,
   });
 });
-process.on('disconnect', () => void server.close());
-process.send?.({ port: server.addresses[0]?.port });
+process.send?.({ port: addresses[0]?.port });
 
 /** Local ports of the Internet sockets of this process, as the kernel lists them. */
 function localPorts(): number[] {

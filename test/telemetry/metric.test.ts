@@ -154,6 +154,8 @@ test('every function leaves the metric it is named after', async () => {
     metrics.observeCommit(0.001);
     metrics.auditFailure('fsync');
     metrics.upload('registered');
+    metrics.dnsQuery('no_name');
+    metrics.dnsTunnellingSign('long_name');
     metrics.telemetryDropped('traces', 5);
   });
   for (const line of [
@@ -170,6 +172,8 @@ test('every function leaves the metric it is named after', async () => {
     'egret_audit_commit_seconds_count 1',
     'egret_audit_failures_total{op="fsync"} 1',
     'egret_uploads_total{result="registered"} 1',
+    'egret_dns_queries_total{result="no_name"} 1',
+    'egret_dns_tunnelling_signs_total{sign="long_name"} 1',
     'egret_telemetry_dropped_total{signal="traces"} 5',
   ]) {
     assert.ok(text.split('\n').includes(line), line);
