@@ -2,10 +2,11 @@
  * Connections for calls that do not go through the pool: to an address that was resolved and checked and to no other,
  * with TLS verified for the host that policy decided on. Shell: owns a socket until it is connected.
  */
-import { connect as connectTcp, isIP, type Socket } from 'node:net';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import type { ReasonCode } from '../decision/reason.ts';
 import { isCertificateError, type UpstreamTls } from '../tls/upstream-trust.ts';
+import { sameAddress } from './address.ts';
 import type { Resolver } from './resolver.ts';
 import type { Origin } from './upstream.ts';
 
@@ -20,59 +21,95 @@ export type Dialled =
   | { readonly ok: true; readonly socket: Socket; readonly peer: string }
   | { readonly ok: false; readonly reason: ReasonCode };
 
+/** One address of a name, checked. */
+export interface PinnedPlace {
+  readonly address: string;
+  readonly port: number;
+}
+
 /** @param alpn the one protocol the tool must agree to over TLS. */
-export async function dialPinned(
+export function dialPinned(
   origin: Origin,
   alpn: 'http/1.1' | 'h2',
   options: DialOptions,
 ): Promise<Dialled> {
-  const { host, port, trusted } = origin;
-  const found = await options.resolve(host, port, trusted ? 'operator' : 'agent');
+  return dialResolved(origin, options, (place) => dialAddress(place, origin, alpn, options));
+}
+
+/** A bare connection, e.g. for a tunnel whose bytes nobody reads. */
+export function dialTcp(
+  origin: Omit<Origin, 'scheme'>,
+  options: Omit<DialOptions, 'tlsFor'>,
+): Promise<Dialled> {
+  return dialResolved(origin, options, (place) =>
+    connected(connectTcp(tcpTo(place)), { place, event: 'connect', ...options }),
+  );
+}
+
+/** Tries one address after the other, as long as nothing was connected to. */
+async function dialResolved(
+  { host, port, trusted }: Omit<Origin, 'scheme'>,
+  { resolve }: Pick<DialOptions, 'resolve'>,
+  dial: (place: PinnedPlace) => Promise<Dialled>,
+): Promise<Dialled> {
+  const found = await resolve(host, port, trusted ? 'operator' : 'agent');
   if (!found.ok) return found;
   let last: Dialled = { ok: false, reason: 'upstream.connect_failed' };
   for (const address of found.addresses) {
-    last = await dialAddress({ address, port: found.port }, origin, alpn, options);
+    last = await dial({ address, port: found.port });
     if (last.ok || last.reason !== 'upstream.connect_failed') return last;
   }
   return last;
 }
 
-function dialAddress(
-  at: { readonly address: string; readonly port: number },
+/** Connects to one address that was checked for this origin. */
+export async function dialAddress(
+  place: PinnedPlace,
   { scheme, host, port }: Origin,
-  alpn: string,
-  options: DialOptions,
+  alpn: 'http/1.1' | 'h2',
+  { tlsFor, connectTimeoutMs }: Omit<DialOptions, 'resolve'>,
 ): Promise<Dialled> {
-  const place = { host: at.address, port: at.port, noDelay: true };
-  const socket =
-    scheme === 'http'
-      ? connectTcp(place)
-      : connectTls({ ...place, ...options.tlsFor(host, port), ALPNProtocols: [alpn] });
+  if (scheme === 'http') {
+    return connected(connectTcp(tcpTo(place)), { place, event: 'connect', connectTimeoutMs });
+  }
+  const options = { ...tcpTo(place), ALPNProtocols: [alpn], ...tlsFor(host, port) };
+  const socket = connectTls(options);
+  const event = 'secureConnect';
+  const dialled = await connected(socket, { place, event, connectTimeoutMs });
+  if (!dialled.ok || alpn !== 'h2' || socket.alpnProtocol === 'h2') return dialled;
+  socket.destroy();
+  return { ok: false, reason: 'upstream.bad_response' };
+}
+
+const tcpTo = ({ address, port }: PinnedPlace) => ({ host: address, port, noDelay: true });
+
+interface Connecting {
+  readonly place: PinnedPlace;
+  readonly event: 'connect' | 'secureConnect';
+  readonly connectTimeoutMs: number;
+}
+
+function connected(
+  socket: Socket,
+  { place, event, connectTimeoutMs }: Connecting,
+): Promise<Dialled> {
   return new Promise((resolve) => {
     const fail = (reason: ReasonCode) => {
       clearTimeout(timer);
       socket.destroy();
       resolve({ ok: false, reason });
     };
-    const timer = setTimeout(() => fail('upstream.timeout'), options.connectTimeoutMs);
+    const timer = setTimeout(() => fail('upstream.timeout'), connectTimeoutMs);
     // Stays: whoever gets the socket may listen for more, but no error of it ever finds nobody.
     socket.on('error', (error) =>
       fail(isCertificateError(error) ? 'upstream.certificate_invalid' : 'upstream.connect_failed'),
     );
-    socket.once(scheme === 'http' ? 'connect' : 'secureConnect', () => {
+    socket.once(event, () => {
       const peer = socket.remoteAddress ?? '';
-      if (!sameAddress(peer, at.address)) fail('upstream.address_denied');
-      else if (alpn === 'h2' && scheme === 'https' && agreedOn(socket) !== 'h2') {
-        fail('upstream.bad_response');
-      } else {
+      if (sameAddress(peer, place.address)) {
         clearTimeout(timer);
         resolve({ ok: true, socket, peer });
-      }
+      } else fail('upstream.address_denied');
     });
   });
 }
-
-const sameAddress = (peer: string, address: string): boolean =>
-  peer === address || (isIP(address) === 4 && peer === `::ffff:${address}`);
-
-const agreedOn = (socket: Socket): unknown => (socket as TLSSocket).alpnProtocol;

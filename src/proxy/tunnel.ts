@@ -2,9 +2,10 @@
  * A permitted CONNECT: bytes pass both ways unread, between the agent and the one address that was resolved and
  * checked. Node gives such sockets no time-outs, so idleness is watched here. Shell: owns the two sockets of a tunnel.
  */
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ReasonCode } from '../decision/reason.ts';
+import { dialTcp } from './pinned-dial.ts';
 import type { Recorded } from './record.ts';
 import type { Resolver } from './resolver.ts';
 import type { Forwarded } from './upstream.ts';
@@ -37,16 +38,10 @@ export async function runTunnel(
   bounds: TunnelBounds,
 ): Promise<Forwarded> {
   const started = performance.now();
-  const found = await resolve(request.host, request.port);
-  if (!found.ok) return summary('upstream_error', found.reason, { started });
-  const upstream = await dial(found.address, found.port, bounds.connectTimeoutMs);
-  if (!('socket' in upstream)) return summary('upstream_error', upstream.reason, { started });
-  const { socket } = upstream;
-  const peer = socket.remoteAddress ?? null;
-  if (peer !== found.address && peer !== `::ffff:${found.address}`) {
-    socket.destroy();
-    return summary('upstream_error', 'upstream.address_denied', { started });
-  }
+  const { host, port } = request;
+  const upstream = await dialTcp({ host, port, trusted: false }, { ...bounds, resolve });
+  if (!upstream.ok) return summary('upstream_error', upstream.reason, { started });
+  const { socket, peer } = upstream;
   const connectedMs = performance.now() - started;
   const { client, head } = request;
   request.opened();
@@ -64,25 +59,6 @@ export async function runTunnel(
     bytes,
     ttfbMs: connectedMs,
   };
-}
-
-function dial(
-  host: string,
-  port: number,
-  timeoutMs: number,
-): Promise<{ socket: Socket } | { reason: ReasonCode }> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port, noDelay: true });
-    socket.setTimeout(timeoutMs, () => {
-      socket.destroy();
-      resolve({ reason: 'upstream.timeout' });
-    });
-    socket.once('error', () => resolve({ reason: 'upstream.connect_failed' }));
-    socket.once('connect', () => {
-      socket.setTimeout(0);
-      resolve({ socket });
-    });
-  });
 }
 
 /** Joins two sockets until both have ended, one has failed, or nothing has passed for `idleMs`. */

@@ -56,7 +56,7 @@ export async function startSidecar(config: Config, context: SidecarContext): Pro
   const tracing = await openTracing(config, metrics);
   const journal = await openAudit(config, metrics, log);
   const policy = await openPolicy(config, { metrics, log, journal });
-  const outside = openOutside(config, metrics);
+  const outside = openOutside(config, metrics, upstreamTrust);
   const trust = { interception, upstreamTrust };
   const built: Built = { config, log, metrics, tracing, journal, policy, ...trust, ...outside };
   try {
@@ -84,12 +84,13 @@ interface Outside {
   readonly ownPorts: Set<number>;
 }
 
-function openOutside(config: Config, metrics: Metrics): Outside {
+function openOutside(config: Config, metrics: Metrics, trust: UpstreamTrust): Outside {
   const ownPorts = new Set<number>();
   const resolve = createResolver({ ...placesOf(config), ownPorts: () => ownPorts });
   const upstream = createUpstream({
     ...config.upstream,
     resolve,
+    tlsFor: trust.tlsFor,
     onConnected: metrics.observeConnect,
   });
   const uploads = new UploadRegistry({
