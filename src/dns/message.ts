@@ -112,21 +112,16 @@ function readName(bytes: Uint8Array, at: number): { text: string; end: number } 
     // The label, and the byte that ends the name.
     if (next + length >= bytes.length || next + length + 1 - at > NAME_BYTES_MAX) return null;
     if (text !== '') text += '.';
-    for (const end = next + length; next < end; next += 1) text += character(bytes[next] ?? 0);
+    for (const end = next + length; next < end; next += 1) text += CHARACTERS[bytes[next] ?? 0];
   }
 }
 
-/** One byte of a name as text that no other byte has, case aside. */
-function character(byte: number): string {
-  const upper = byte >= 0x41 && byte <= 0x5a;
-  const plain =
-    (byte >= 0x61 && byte <= 0x7a) ||
-    (byte >= 0x30 && byte <= 0x39) ||
-    byte === 0x2d ||
-    byte === 0x5f;
-  if (upper) return String.fromCharCode(byte + 0x20);
-  return plain ? String.fromCharCode(byte) : `\\${String(byte).padStart(3, '0')}`;
-}
+/** Each byte of a name as text that no other byte has, case aside. */
+const CHARACTERS: readonly string[] = Array.from({ length: 256 }, (_, byte) => {
+  const plain = String.fromCharCode(byte);
+  if (/[A-Z]/.test(plain)) return plain.toLowerCase();
+  return /[a-z0-9_-]/.test(plain) ? plain : `\\${String(byte).padStart(3, '0')}`;
+});
 
 /** The OPT record that fills the rest of the message; null when something else does. */
 function readOpt(bytes: Uint8Array, at: number): { version: number } | null {

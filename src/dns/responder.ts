@@ -53,14 +53,18 @@ export function createResponder(options: ResponderOptions, startMs: number): Res
         return within ? decoded.reply : null;
       }
       const { query } = decoded;
+      if (!within) {
+        counted('limited');
+        return encodeAnswer(query, { kind: 'refused' });
+      }
       const standing = names.look(query.name);
       const answer = answerFor(query, standing.kind, zone);
       const refusedType = answer.kind === 'refused';
       const { sign, report } = watch.observe({ client, standing, refusedType }, nowMs);
       if (sign !== null) signed(sign);
       if (report !== null) suspected(report);
-      counted(within ? answer.kind : 'limited');
-      return encodeAnswer(query, within ? answer : { kind: 'refused' });
+      counted(answer.kind);
+      return encodeAnswer(query, answer);
     },
     setNames(patterns) {
       names = createNames(patterns);
