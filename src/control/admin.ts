@@ -4,7 +4,7 @@
  * Shell: owns the admin listener.
  */
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import express, { type Express } from 'express';
 
 export interface AdminView {
@@ -68,10 +68,11 @@ export function bareApp(): Express {
   return app;
 }
 
-/** Serves an express application on a bounded listener. */
+/** Serves an express application on a bounded listener. @param connected told of each connection. */
 export async function serveControl(
   app: Express,
   at: { readonly host: string; readonly port: number },
+  connected: (socket: Socket) => void,
 ): Promise<ControlServer> {
   const server = createServer(
     {
@@ -83,6 +84,7 @@ export async function serveControl(
     app,
   );
   server.maxConnections = CONNECTIONS_MAX;
+  server.on('connection', connected);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host: at.host, port: at.port }, () => {

@@ -21,6 +21,8 @@ export interface CaptureParts {
   /** Serves HTTP. */
   readonly adopt: (socket: Socket, bound: BoundPlace) => void;
   readonly tls: TlsEntry;
+  /** Every connection that was accepted. */
+  readonly connected: (socket: Socket) => void;
   /** A connection beyond `connectionsMax` was closed. */
   readonly dropped: () => void;
   /** A connection that ended before its protocol was known, for the record. */
@@ -79,6 +81,7 @@ function serverFor(capture: CaptureParts, dialled: number, sockets: Set<Socket>)
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
+    capture.connected(socket);
     void sort(capture, dialled, socket);
   });
   server.maxConnections = capture.connectionsMax;

@@ -39,6 +39,8 @@ export interface ServerHandlers {
   readonly broken: (cause: BrokenCause, remoteAddress: string) => void;
   /** A connection beyond `connectionsMax` was closed. */
   readonly dropped: () => void;
+  /** Every connection that is served, adopted ones included. */
+  readonly connected: (socket: Socket) => void;
 }
 
 /** Serves HTTP on connections that something else accepted. */
@@ -108,6 +110,7 @@ function httpServer(bounds: ServerBounds, handlers: ServerHandlers): Server {
   server.maxConnections = bounds.connectionsMax;
   server.maxHeadersCount = HEADERS_MAX * 2;
   server.on('drop', handlers.dropped);
+  server.on('connection', handlers.connected);
   server.on('clientError', (error, socket) => answerBroken(error, socket as Socket, handlers));
   server.on('connect', (request: IncomingMessage, socket: Duplex, head: Uint8Array) => {
     if (handlers.connect === undefined) refuseBroken('method', socket as Socket, handlers);

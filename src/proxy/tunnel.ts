@@ -13,6 +13,8 @@ import type { Forwarded } from './upstream.ts';
 export interface TunnelBounds {
   readonly connectTimeoutMs: number;
   readonly idleMs: number;
+  /** Told of the connection to the tool; the agent's is watched by its listener. */
+  readonly connected: (socket: Socket) => void;
 }
 
 export interface TunnelRequest {
@@ -42,6 +44,7 @@ export async function runTunnel(
   const upstream = await dialTcp({ host, port, trusted: false }, { ...bounds, resolve });
   if (!upstream.ok) return summary('upstream_error', upstream.reason, { started });
   const { socket, peer } = upstream;
+  bounds.connected(socket);
   const connectedMs = performance.now() - started;
   const { client, head } = request;
   request.opened();

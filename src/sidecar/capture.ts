@@ -21,10 +21,12 @@ export interface CaptureSetup {
 /** Opens all capture listeners or none. */
 export async function openCapture(setup: CaptureSetup): Promise<Capture> {
   const { capture, limits, parts, inside, rejections } = setup;
+  const { connected } = inside.tunnels.bounds;
   const http = adoptHttp(limits, {
     call: (incoming, reply) => handleCall(parts, captureRoute, incoming, reply),
     ...inside.upgrades.on(() => captureRoute),
     ...rejections,
+    connected,
   });
   const listening = await listenCapture({
     hosts: capture.hosts,
@@ -36,6 +38,7 @@ export async function openCapture(setup: CaptureSetup): Promise<Capture> {
     firstByteMs: limits.headersTimeoutMs,
     adopt: http.adopt,
     tls: inside.tlsEntry(http.adopt),
+    connected,
     dropped: rejections.dropped,
     broken: (remoteAddress) => rejections.broken('timeout', remoteAddress),
   });

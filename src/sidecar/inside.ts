@@ -7,10 +7,12 @@ import { hostMatcher } from '../call/host-pattern.ts';
 import type { Config } from '../config/schema.ts';
 import type { AdmissionControl } from '../proxy/admission.ts';
 import type { BoundPlace } from '../proxy/exchange.ts';
+import { captureRoute, forwardRoute } from '../proxy/forward-route.ts';
 import type { Parts } from '../proxy/ports.ts';
 import type { Resolver } from '../proxy/resolver.ts';
 import { createTlsEntry, type TlsEntry } from '../proxy/tls-entry.ts';
 import type { TunnelParts } from '../proxy/tunnel-call.ts';
+import type { StallWatch } from '../proxy/write-stall.ts';
 import type { Interception } from '../tls/interception.ts';
 import type { UpstreamTrust } from '../tls/upstream-trust.ts';
 import { type Upgrades, upgradesOf } from './upgrades.ts';
@@ -35,22 +37,28 @@ export interface InsideParts {
   readonly upstreamTrust: UpstreamTrust;
 }
 
-export function insideOf(shared: InsideParts): Inside {
+export function insideOf(shared: InsideParts, stalls: StallWatch): Inside {
   const { config, parts, admission, resolve, interception } = shared;
   const { tunnelIdleMs: idleMs, headersTimeoutMs: handshakeMs } = config.limits;
   const { connectTimeoutMs } = config.upstream;
-  const tunnels: TunnelParts = { parts, admission, resolve, bounds: { connectTimeoutMs, idleMs } };
+  const bounds = { connectTimeoutMs, idleMs, connected: stalls.add };
+  const tunnels: TunnelParts = { parts, admission, resolve, bounds };
+  const upgrades = upgradesOf(shared);
   return {
     tunnels,
-    upgrades: upgradesOf(shared),
+    upgrades,
     intercepts: interception !== null,
     tlsEntry: (serve) =>
       createTlsEntry({
         tunnels,
         passes: interception === null ? () => true : hostMatcher(config.tls?.passthrough ?? []),
         contextFor: interception?.contextFor ?? everyNamePasses,
-        protocolsFor: () => ['http/1.1'],
-        serve,
+        protocolsFor: upgrades.protocolsFor,
+        serve(socket, bound, { listener, connection }, protocol) {
+          const route = listener === 'capture' ? captureRoute : forwardRoute;
+          if (protocol === 'h2') upgrades.grpc.serve(route, socket, bound, connection);
+          else serve(socket, bound);
+        },
         handshakeMs,
       }),
   };

@@ -17,6 +17,7 @@ import { type ListeningServer, listenHttp, type ServerHandlers } from '../proxy/
 import { handleCall } from '../proxy/pipeline.ts';
 import type { Parts } from '../proxy/ports.ts';
 import type { Resolver } from '../proxy/resolver.ts';
+import { createStallWatch } from '../proxy/write-stall.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metric.ts';
 import type { Tracing } from '../telemetry/trace.ts';
@@ -79,10 +80,12 @@ export async function openListeners(shared: ListenerParts): Promise<Listeners> {
   try {
     const { listen, capture } = shared.config;
     const view = adminView(shared, () => started);
-    await open('admin', serveControl(adminApp(view), listen.admin), only);
-    await open('decision', serveControl(decisionApp(shared), listen.decision), only);
-    const inside = insideOf(shared);
-    opened.push(inside.upgrades);
+    const stalls = createStallWatch(shared.config.limits.writeStallMs);
+    const { add: connected } = stalls;
+    await open('admin', serveControl(adminApp(view), listen.admin, connected), only);
+    await open('decision', serveControl(decisionApp(shared), listen.decision, connected), only);
+    const inside = insideOf(shared, stalls);
+    opened.push(inside.upgrades, stalls);
     const calls: { drain(): void }[] = [
       await open('gateway', listenGateway(shared, inside), only),
       await open('proxy', listenProxy(shared, inside), only),
@@ -170,6 +173,7 @@ function listenGateway(shared: ListenerParts, inside: Inside): Promise<Listening
     call: (incoming, reply) => handleCall(parts, routeFor(incoming), incoming, reply),
     ...inside.upgrades.on(routeFor),
     ...rejections(shared, 'gateway'),
+    connected: inside.tunnels.bounds.connected,
   });
 }
 
@@ -187,6 +191,7 @@ async function listenProxy(shared: ListenerParts, inside: Inside): Promise<Liste
     connect: (incoming, socket, head) => void handleConnect(connect, incoming, socket, head),
     ...inside.upgrades.on(() => forwardRoute),
     ...rejections(shared, 'proxy'),
+    connected: inside.tunnels.bounds.connected,
   });
   return server;
 }
