@@ -38,11 +38,8 @@ export function createNames(patterns: Iterable<string>): Names {
   for (const given of patterns) {
     const pattern = given.toLowerCase().replace(/\.$/, '');
     if (!isNamePattern(pattern)) continue;
-    if (pattern.startsWith('*.')) {
-      below.add(pattern);
-      ancestors.add(pattern.slice(2));
-    } else exact.add(pattern);
-    for (let dot = pattern.indexOf('.', 2); dot !== -1; dot = pattern.indexOf('.', dot + 1)) {
+    (pattern.startsWith('*.') ? below : exact).add(pattern);
+    for (let dot = pattern.indexOf('.'); dot !== -1; dot = pattern.indexOf('.', dot + 1)) {
       ancestors.add(pattern.slice(dot + 1));
     }
   }
