@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { createResponder, type DnsResult } from '../../src/dns/responder.ts';
 import { createTokenBucket } from '../../src/dns/token-bucket.ts';
-import { optBytes, queryBytes, readReply } from './wire.ts';
+import { A, AAAA, HTTPS, optBytes, queryBytes, readReply } from './wire.ts';
 
 function responder(queriesPerSecond = 1_000_000) {
   const results: DnsResult[] = [];
@@ -36,12 +36,17 @@ test('of 30000 broken, odd and good messages each is counted once and gets a who
     '\u0000\u00ff',
     'arpa',
   );
+  const name = fc.oneof(
+    fc.constantFrom('api.example.com', 'x.tools.example.net', 'example.com'),
+    fc.array(label, { maxLength: 5 }).map((labels) => labels.join('.')),
+  );
+  const type = fc.oneof(fc.constantFrom(A, AAAA, HTTPS), fc.nat(300));
   const query = fc
-    .tuple(fc.array(label, { maxLength: 5 }), fc.nat(300), fc.nat(1), fc.nat(3))
-    .map(([labels, type, version, kind]) =>
+    .tuple(name, type, fc.nat(1), fc.nat(3))
+    .map(([asked, kindOfRecord, version, kind]) =>
       queryBytes({
-        name: labels.join('.'),
-        type,
+        name: asked,
+        type: kindOfRecord,
         class: kind === 3 ? 3 : 1,
         behind: kind === 0 ? Buffer.alloc(0) : optBytes(undefined, { version }),
       }),
