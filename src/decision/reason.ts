@@ -139,6 +139,11 @@ export const REASONS = {
     1104,
     'A WebSocket frame breaks the protocol or a limit, so the connection was closed.',
   ),
+  'call.not_grpc': reason(
+    415,
+    1105,
+    'HTTP/2 is spoken here for gRPC only. Use HTTP/1.1 for other requests.',
+  ),
   'mcp.header_mismatch': reason(
     400,
     -32020,

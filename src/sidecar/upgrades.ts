@@ -1,10 +1,11 @@
 /**
- * What leaves plain HTTP/1.1 where the configuration names the place: WebSockets.
- * Shell: owns the WebSockets that are open.
+ * What leaves plain HTTP/1.1 where the configuration names the place: WebSockets, and gRPC over HTTP/2.
+ * Shell: owns the WebSockets and HTTP/2 sessions that are open.
  */
 import type { Config } from '../config/schema.ts';
 import type { AdmissionControl } from '../proxy/admission.ts';
 import type { Incoming } from '../proxy/exchange.ts';
+import { createGrpc, type Grpc } from '../proxy/grpc-call.ts';
 import type { ServerHandlers } from '../proxy/node-server.ts';
 import { placeMatcher } from '../proxy/place-matcher.ts';
 import type { Parts } from '../proxy/ports.ts';
@@ -24,6 +25,10 @@ export interface UpgradeParts {
 export interface Upgrades {
   /** For a listener: serves WebSockets on its routes; nothing where no place may have one. */
   on(routeFor: (incoming: Incoming) => Route): Pick<ServerHandlers, 'upgrade'>;
+  /** Protocols offered inside TLS that ends here, best first. */
+  protocolsFor(host: string, port: number): readonly string[];
+  /** Serves gRPC on a connection that agreed on `h2`. */
+  readonly grpc: Grpc;
   /** Tells everyone that the sidecar is going away. */
   drain(): void;
   close(): Promise<void>;
@@ -32,6 +37,7 @@ export interface Upgrades {
 export function upgradesOf(shared: UpgradeParts): Upgrades {
   const { config, parts, admission, resolve, upstreamTrust } = shared;
   const { limits, upstream } = config;
+  const idleMs = limits.tunnelIdleMs;
   const webSockets = createWebSockets({
     parts,
     admission,
@@ -40,11 +46,24 @@ export function upgradesOf(shared: UpgradeParts): Upgrades {
     bounds: {
       messageBytesMax: limits.webSocketMessageBytesMax,
       framesPerSecond: limits.webSocketFramesPerSecond,
-      idleMs: limits.tunnelIdleMs,
+      idleMs,
       writeStallMs: limits.writeStallMs,
     },
   });
+  const speaksGrpc = placeMatcher(upstream.grpc);
+  const grpc = createGrpc({
+    parts,
+    upstream: {
+      ...upstream,
+      resolve,
+      tlsFor: upstreamTrust.tlsFor,
+      bounds: { bodyBytesMax: limits.bodyBytesMax, idleMs },
+    },
+    bounds: { headerBytesMax: limits.headerBytesMax, idleMs },
+  });
   return {
+    grpc,
+    protocolsFor: (host, port) => (speaksGrpc(host, port) ? ['h2', 'http/1.1'] : ['http/1.1']),
     on(routeFor) {
       if (upstream.webSockets.length === 0) return {};
       return {
@@ -52,7 +71,14 @@ export function upgradesOf(shared: UpgradeParts): Upgrades {
           void webSockets.handle(routeFor(incoming), incoming, socket, head),
       };
     },
-    drain: () => webSockets.drain(),
-    close: () => Promise.resolve(webSockets.close()),
+    drain() {
+      webSockets.drain();
+      grpc.drain();
+    },
+    close() {
+      webSockets.close();
+      grpc.close();
+      return Promise.resolve();
+    },
   };
 }
