@@ -89,6 +89,12 @@ const REFUSED: readonly (readonly [string, Buffer, number | null])[] = [
   ['a query with recursion available', queryBytes({ name: 'a', flags: 0x0180 }), FORMERR],
   ['a query with the reserved bit', queryBytes({ name: 'a', flags: 0x0140 }), FORMERR],
   ['a query with a response code', queryBytes({ name: 'a', flags: 0x0103 }), FORMERR],
+  ['two OPT that are not there', queryBytes({ name: 'a', counts: [1, 0, 0, 2] }), FORMERR],
+  [
+    'an OPT with a byte for a name',
+    queryBytes({ name: 'a', behind: Buffer.concat([Buffer.of(5), optBytes().subarray(1)]) }),
+    FORMERR,
+  ],
   ['no question', queryBytes({ name: 'a', counts: [0, 0, 0, 0] }), FORMERR],
   ['two questions', twoQuestions(), FORMERR],
   ['an announced answer', queryBytes({ name: 'a', counts: [1, 1, 0, 0] }), FORMERR],

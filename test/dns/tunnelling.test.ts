@@ -129,6 +129,18 @@ test('an agent that changes the parent each time still shows by number', () => {
   assert.deepEqual(reported, ['*']);
 });
 
+test('memory is bounded: behind 256 other parents the first one is forgotten, before them it is not', () => {
+  for (const [others, sign] of [
+    [255, 'many_names'],
+    [256, null],
+  ] as const) {
+    const look = watch();
+    for (let n = 0; n < 49; n += 1) look(`host${n}.evil.com`, 0);
+    for (let n = 0; n < others; n += 1) look(`a.other${n}.com`, 0);
+    assert.equal(look('host99.evil.com', 0).sign, sign);
+  }
+});
+
 test('encoded data is told from the names that people and clouds give', () => {
   const seeds = Array.from({ length: 2000 }, (_, n) => n);
   const share = (make: (seed: number) => string) =>
