@@ -319,3 +319,18 @@ void test('streams that are opened only to be reset lose the connection', async 
   const other = await call(await session(), { ':method': 'GET' }, null);
   assert.equal(other.headers['x-egret-reason'], 'call.method_not_allowed');
 });
+
+void test('shutting down lets a call end, and takes no other', async (t) => {
+  const { sidecar, session } = await stage(t, { limits: { drainMs: 5000 } });
+  const opened = await session();
+  const stream = opened.request(HEADERS);
+  stream.write(message('one'));
+  await once(stream, 'data');
+  const stopped = sidecar.stop();
+  await eventually(() => opened.closed || opened.destroyed);
+  stream.end(message('two'));
+  const answer = await answered(stream);
+  assert.equal(answer.trailers['grpc-status'], '0');
+  assert.equal(await stopped, 0);
+  assertPaired(readLeaves(auditOf(sidecar)));
+});

@@ -52,8 +52,8 @@ void test('frames pass inside TLS on both sides, and a certificate of nobody ope
   assert.equal(reasonIn(refused), 'upstream.certificate_invalid');
   other.destroy();
   assert.equal(tool.peers.length, 1);
-  const reasons = outcomesOf(readLeaves(auditOf(sidecar))).map(
-    ({ egret }) => egret.outcome?.reason,
-  );
+  const outcomes = () => outcomesOf(readLeaves(auditOf(sidecar)));
+  await eventually(() => outcomes().length === 2);
+  const reasons = outcomes().map(({ egret }) => egret.outcome?.reason);
   assert.deepEqual(reasons, [null, 'upstream.certificate_invalid']);
 });

@@ -320,3 +320,24 @@ void test('a client library talks through a CONNECT tunnel, long messages and pi
   server.send(close(1000, false));
   assert.equal((await ended)[0].code, 1000);
 });
+
+void test('a tool of the gateway may have a WebSocket where its place is named', async (t) => {
+  const tool = await stageWebSocketTool(t);
+  const url = `http://127.0.0.1:${tool.port}`;
+  const sidecar = await stageSidecar(t, {
+    config: {
+      enforcement: 'dryrun',
+      tools: { feed: { url }, other: { url: url.replace('127.0.0.1', 'localhost') } },
+      upstream: { webSockets: [`127.0.0.1:${tool.port}`] },
+    },
+  });
+  const { gateway } = sidecar.ports;
+  const ask = (name: string) =>
+    openPeer(t, gateway, opening(`127.0.0.1:${gateway}`, [], `/tools/${name}/prices`));
+  const agent = await ask('feed');
+  assert.match(agent.head, /^HTTP\/1\.1 101 /, agent.head);
+  assert.match(tool.peers[0]?.head ?? '', /^GET \/prices /);
+  agent.send(masked('hello'));
+  await eventually(() => tool.peers[0]?.frames[0]?.text === 'hello');
+  assert.equal(reasonIn(await ask('other')), 'call.upgrade_denied');
+});
