@@ -3,6 +3,7 @@
  */
 import { Command } from 'commander';
 import { auditCommand } from './cli/audit.ts';
+import { redirectCommand } from './cli/redirect.ts';
 import { sidecarCommand } from './cli/sidecar.ts';
 import { trustCommand } from './cli/trust.ts';
 import { VERSION } from './version.ts';
@@ -12,7 +13,15 @@ const program = new Command('egret')
   .version(VERSION)
   .addCommand(sidecarCommand())
   .addCommand(auditCommand())
-  .addCommand(trustCommand())
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+  .addCommand(redirectCommand())
+  .addCommand(trustCommand());
+
+misuseEndsWith2(program);
 
 await program.parseAsync();
+
+/** Commander exits with 1 on wrong use, which here means something else. */
+function misuseEndsWith2(command: Command): void {
+  command.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+  for (const verb of command.commands) misuseEndsWith2(verb);
+}

@@ -2,6 +2,8 @@
  * What the redirect leads to: listeners for the captured ports and the requests inside them.
  * Shell: owns the capture listeners and the connections on them.
  */
+import { isIPv6 } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import type { Config } from '../config/schema.ts';
 import { type Capture, listenCapture } from '../proxy/capture.ts';
 import { captureRoute } from '../proxy/forward-route.ts';
@@ -16,6 +18,13 @@ export interface CaptureSetup {
   readonly parts: Parts;
   readonly inside: Inside;
   readonly rejections: Pick<ServerHandlers, 'broken' | 'dropped'>;
+}
+
+/** Without IPv6 in the kernel there is nothing to capture of it, and no loopback address to listen on. */
+export function presentHosts(hosts: readonly string[]): string[] {
+  const addresses = Object.values(networkInterfaces()).flatMap((found) => found ?? []);
+  const hasIpv6 = addresses.some(({ family }) => family === 'IPv6');
+  return hosts.filter((host) => hasIpv6 || !isIPv6(host));
 }
 
 /** Opens all capture listeners or none. */

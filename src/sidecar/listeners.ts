@@ -25,7 +25,8 @@ import type { Interception } from '../tls/interception.ts';
 import type { UpstreamTrust } from '../tls/upstream-trust.ts';
 import { adviser, uploader } from './advice.ts';
 import { recordBroken } from './broken.ts';
-import { openCapture } from './capture.ts';
+import { openCapture, presentHosts } from './capture.ts';
+import { createFence } from './fence.ts';
 import { type Inside, insideOf, type Serve } from './inside.ts';
 import { openNames } from './names.ts';
 import type { PolicyHolder } from './policy.ts';
@@ -60,6 +61,7 @@ export interface Listeners {
 export async function openListeners(shared: ListenerParts): Promise<Listeners> {
   const opened: { close(): Promise<void> }[] = [];
   let started = false;
+  const fence = createFence(shared.config.capture, shared.log, shared.metrics);
   const open = async <T extends { close(): Promise<void> }>(
     name: ListenerName | 'capture' | 'dns',
     listening: Promise<T>,
@@ -79,7 +81,7 @@ export async function openListeners(shared: ListenerParts): Promise<Listeners> {
   const ports: number[] = [];
   try {
     const { listen, capture } = shared.config;
-    const view = adminView(shared, () => started);
+    const view = adminView(shared, () => started, fence);
     const stalls = createStallWatch(shared.config.limits.writeStallMs);
     const { add: connected } = stalls;
     await open('admin', serveControl(adminApp(view), listen.admin, connected), only);
@@ -92,8 +94,12 @@ export async function openListeners(shared: ListenerParts): Promise<Listeners> {
       inside.upgrades,
     ];
     if (capture !== undefined) {
-      calls.push(await open('capture', captureOf(shared, capture, inside), everyOne));
-      await open('dns', openNames(capture, shared), (server) => server.addresses);
+      const hosts = presentHosts(capture.hosts);
+      const here = { ...capture, hosts };
+      const captured = await open('capture', captureOf(shared, here, inside), everyOne);
+      const names = await open('dns', openNames(here, shared), (server) => server.addresses);
+      calls.push(captured);
+      fence.watch(captured.listeners, names.addresses);
     }
     return {
       ports,
@@ -105,6 +111,7 @@ export async function openListeners(shared: ListenerParts): Promise<Listeners> {
       },
       close: async () => {
         const [admin, ...others] = opened;
+        await fence.close();
         await Promise.all(others.map((server) => server.close()));
         await admin?.close();
       },

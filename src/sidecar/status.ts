@@ -4,9 +4,10 @@
  */
 import type { AdminView } from '../control/admin.ts';
 import { VERSION } from '../version.ts';
+import type { Fence } from './fence.ts';
 import type { ListenerParts } from './listeners.ts';
 
-export function adminView(shared: ListenerParts, started: () => boolean): AdminView {
+export function adminView(shared: ListenerParts, started: () => boolean, fence: Fence): AdminView {
   const { policy, journal, metrics, admission, uploads, config } = shared;
   const notReady = () => {
     const state = policy.state();
@@ -15,6 +16,7 @@ export function adminView(shared: ListenerParts, started: () => boolean): AdminV
     if (!state.ok) problems.push(state.reason);
     if (!journal.status().healthy) problems.push('audit.unavailable');
     if (admission.draining()) problems.push('proxy.draining');
+    problems.push(...fence.problems());
     return problems;
   };
   return {
@@ -33,6 +35,7 @@ export function adminView(shared: ListenerParts, started: () => boolean): AdminV
       audit: journal.status(),
       calls: { under_way: admission.calls(), tunnels: admission.tunnels() },
       uploads: uploads.size,
+      fence: fence.status(),
     }),
   };
 }

@@ -130,6 +130,16 @@ export const EVENTS = {
     fields: { client: 'text', sha256: 'text', bytes: 'number' },
     message: 'a file that a user provided was registered',
   },
+  'fence.proven': {
+    level: 'info',
+    fields: { checks: 'number' },
+    message: 'the redirect and the reject work from the side of the agent',
+  },
+  'fence.open': {
+    level: 'error',
+    fields: { check: 'text', found: 'text', expected: 'text' },
+    message: 'a connection from the side of the agent is not held back; not ready',
+  },
   'dns.tunnelling_suspected': {
     level: 'warn',
     fields: { client: 'text', parent: 'text', sign: 'text', queries: 'number', names: 'number' },

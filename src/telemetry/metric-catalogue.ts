@@ -84,6 +84,13 @@ export const METRICS = {
     help: 'Calls and connections turned away because a bound was reached, by bound.',
     labels: ['cause'],
   },
+  fenceProven: {
+    name: 'egret_fence_proven',
+    type: 'gauge',
+    unit: 'items',
+    help: '1 while the last trial from the side of the agent was held back as it must be, 0 when not. Absent without capture.',
+    labels: [],
+  },
   dnsQueries: {
     name: 'egret_dns_queries_total',
     type: 'counter',

@@ -94,6 +94,7 @@ export interface Metrics {
   upload(result: 'registered' | 'refused'): void;
   /** Asked at each scrape for the number of registered files. */
   watchUploads(registered: () => number): void;
+  fenceProven(proven: boolean): void;
   dnsQuery(result: DnsResultLabel): void;
   dnsTunnellingSign(sign: DnsSignLabel): void;
   telemetryDropped(signal: 'traces' | 'logs', count: number): void;
@@ -131,6 +132,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     ...policyMetrics(make),
     ...bundleMetrics(make),
     ...auditMetrics(make),
+    ...fenceMetrics(make),
     ...dnsMetrics(make),
     telemetryDropped: (signal, count) => dropped.inc({ signal }, count),
     contentType: OPEN_METRICS,
@@ -327,6 +329,17 @@ function auditMetrics(make: Make) {
     upload: (result: string) => uploads.inc({ result }),
     watchUploads(count: () => number): void {
       registered = count;
+    },
+  };
+}
+
+function fenceMetrics(make: Make) {
+  // Made with the first trial: a zero where nothing is captured would be an alarm for nothing.
+  let gauge: ReturnType<Make['gauge']> | null = null;
+  return {
+    fenceProven(proven: boolean): void {
+      gauge ??= make.gauge(METRICS.fenceProven);
+      gauge.set(proven ? 1 : 0);
     },
   };
 }
