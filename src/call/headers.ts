@@ -191,7 +191,16 @@ function droppedNames(headers: HeaderList): Set<string> | null {
 
 export type ResponseHeaders = { readonly ok: true; readonly headers: [string, string][] } | Refused;
 
-const RESPONSE_SINGLETONS = new Set(['content-length', 'content-type', 'location']);
+const RESPONSE_SINGLETONS = new Set(
+  (
+    'access-control-allow-origin content-disposition content-length content-location content-range content-type etag ' +
+    'last-modified location mcp-protocol-version mcp-session-id refresh retry-after transfer-encoding'
+  ).split(' '),
+);
+
+/** What a tool may not take out of its own answer: the rest would mean something else. */
+const PROTECTED_ON_THE_WAY_BACK =
+  /^(content-.*|set-cookie|location|refresh|cache-control|vary|etag|last-modified|www-authenticate|access-control-.*|mcp-.*|grpc-.*)$/;
 
 /**
  * The list that travels back to the agent: without hop-by-hop fields, Alt-Svc (which would lead
@@ -201,6 +210,11 @@ const RESPONSE_SINGLETONS = new Set(['content-length', 'content-type', 'location
 export function responseHeaders(headers: HeaderList): ResponseHeaders {
   if (headers.length > HEADERS_MAX) return refuse('upstream.bad_response', 'too many headers');
   const dropped = droppedNames(headers);
+  for (const name of dropped ?? []) {
+    if (PROTECTED_ON_THE_WAY_BACK.test(name)) {
+      return refuse('upstream.bad_response', 'connection names a field that must not be dropped');
+    }
+  }
   const seen = new Set<string>();
   const kept: [string, string][] = [];
   for (const [given, value] of headers) {

@@ -203,6 +203,16 @@ export const configSchema = z.strictObject({
       bodyTimeoutMs: positive(3_600_000)
         .default(300_000)
         .describe('Milliseconds between two pieces of an answer. Default 300000.'),
+      responseTimeoutMs: positive(86_400_000)
+        .default(3_600_000)
+        .describe(
+          'Milliseconds for a whole answer; event streams may last. Default 3600000. Over it: cut, upstream.timeout.',
+        ),
+      responseBytesMax: positive(1024 * 1024 * MiB)
+        .default(1024 * MiB)
+        .describe(
+          'Bytes of the body of one answer; event streams may be longer. Default 1073741824. Over it: cut, upstream.too_large.',
+        ),
       connectionsMax: positive(4096)
         .default(64)
         .describe('Connections to one destination. Default 64; further calls wait.'),

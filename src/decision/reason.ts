@@ -178,6 +178,11 @@ export const REASONS = {
     1086,
     'The certificate of the tool is not valid for its name, so nothing was sent.',
   ),
+  'upstream.too_large': reason(
+    502,
+    1088,
+    'The answer of the tool is larger than the configured maximum.',
+  ),
   'upstream.port_denied': reason(403, 1087, 'The port may not be reached from here.'),
   'proxy.draining': reason(503, 1090, 'The sidecar is shutting down.', retryable),
   'proxy.internal': reason(500, 1091, 'The sidecar failed to handle this call; nothing was sent.'),

@@ -18,6 +18,7 @@ export interface DialOptions {
 }
 
 export type Dialled =
+  /** `peer`: address and port. */
   | { readonly ok: true; readonly socket: Socket; readonly peer: string }
   | { readonly ok: false; readonly reason: ReasonCode };
 
@@ -81,6 +82,10 @@ export async function dialAddress(
   return { ok: false, reason: 'upstream.bad_response' };
 }
 
+/** As it stands in the record: `192.0.2.1:443`, `[2001:db8::1]:443`. */
+export const placeText = ({ address, port }: PinnedPlace): string =>
+  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+
 const tcpTo = ({ address, port }: PinnedPlace) => ({ host: address, port, noDelay: true });
 
 interface Connecting {
@@ -108,7 +113,7 @@ function connected(
       const peer = socket.remoteAddress ?? '';
       if (sameAddress(peer, place.address)) {
         clearTimeout(timer);
-        resolve({ ok: true, socket, peer });
+        resolve({ ok: true, socket, peer: placeText(place) });
       } else fail('upstream.address_denied');
     });
   });

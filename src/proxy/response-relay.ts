@@ -1,85 +1,124 @@
 /**
  * One response of a tool on its way to the client: checked, handed on as it arrives, and remembered as far as the record
- * needs it. Shell: reads one response, writes one reply.
+ * needs it. Bounded in waiting, time and bytes, so that no tool holds a call for ever. Shell: reads one response, writes
+ * one reply.
  */
 import { createHash, type Hash, hash } from 'node:crypto';
 import type { Dispatcher } from 'undici';
-import { type HeaderList, responseHeaders } from '../call/headers.ts';
+import type { HeaderList } from '../call/headers.ts';
 import type { Permit } from '../decision/enforcement.ts';
 import type { ReasonCode } from '../decision/reason.ts';
 import type { Reply } from './exchange.ts';
+import { DialFailure, ResponseFault, reasonOfFailure } from './response-failure.ts';
+import { checkResponse, type SoundResponse, wrongInterim } from './response-rules.ts';
 import type { Forwarded } from './upstream.ts';
-import { DialFailure } from './upstream-pool.ts';
 
 const RESULT_BYTES_MAX = 64 * 1024;
-/** Interim answers (1xx) to one call: each one starts the wait for the real answer anew. */
-const HINTS_MAX = 16;
+const NOTHING = new Uint8Array();
+
+export interface ResponseBounds {
+  /** Milliseconds to connect. */
+  readonly connectTimeoutMs: number;
+  /** Milliseconds until the answer begins; a call waits as long for a connection that is free. */
+  readonly headersTimeoutMs: number;
+  /** Milliseconds for a whole answer that is no event stream. */
+  readonly responseTimeoutMs: number;
+  /** Bytes of the body of an answer that is no event stream. */
+  readonly responseBytesMax: number;
+}
 
 export interface Relay {
   readonly reply: Reply;
   readonly permit: Permit;
+  /** Method of the request. */
+  readonly method: string;
+  readonly bounds: ResponseBounds;
 }
 
-/** `connected`: false when no connection came about, so that not a byte was sent. */
+/** `unreachable`: no connection came about, another address may do; `abandoned`: nobody waited for one any longer. */
 export interface Sent {
   readonly forwarded: Forwarded;
-  readonly connected: boolean;
-}
-
-class BadResponse extends Error {
-  override readonly name = 'BadResponse';
+  readonly attempt: 'connected' | 'unreachable' | 'abandoned';
 }
 
 /** Hands one response on to the client as it arrives, and remembers what the record needs. */
 export class ResponseRelay implements Dispatcher.DispatchHandler {
+  readonly #relay: Relay;
   readonly #reply: Reply;
-  readonly #permit: Permit;
   readonly #resolve: (sent: Sent) => void;
   readonly #startedAt = performance.now();
+  /** First for a connection, then for the whole answer. */
+  #timer: NodeJS.Timeout;
+  #controller: Dispatcher.DispatchController | null = null;
   /** The body so far while it is short; then only its running hash. */
   #head: Uint8Array[] | null = [];
   #hash: Hash | null = null;
   #status = 0;
-  #contentType: string | null = null;
+  #sound: SoundResponse | null = null;
   #bytes = 0;
   #ttfbMs = 0;
-  #hints = 0;
-  #aborted = false;
+  #interim = 0;
+  #clientLeft = false;
+  #over = false;
 
   constructor(relay: Relay, resolve: (sent: Sent) => void) {
+    this.#relay = relay;
     this.#reply = relay.reply;
-    this.#permit = relay.permit;
     this.#resolve = resolve;
+    const { connectTimeoutMs, headersTimeoutMs } = relay.bounds;
+    // undici has no bound for the wait for one of its connections.
+    this.#timer = setTimeout(
+      () => this.#finish('abandoned', 'upstream_error', 'upstream.timeout'),
+      connectTimeoutMs + headersTimeoutMs,
+    );
+    this.#reply.onAborted(() => this.#clientGone());
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#reply.onAborted(() => {
-      this.#aborted = true;
-      controller.abort(new Error('the client is gone'));
-    });
+    this.#controller = controller;
+    clearTimeout(this.#timer);
+    // Too late: nobody waits any more, so nothing is sent.
+    if (this.#over) controller.abort(new Error('nobody waits'));
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
     if (status < 200) {
-      this.#hints += 1;
-      if (this.#hints > HINTS_MAX) controller.abort(new BadResponse('interim answers without end'));
+      this.#interim += 1;
+      const wrong = wrongInterim(status, this.#interim);
+      if (wrong !== null) controller.abort(new ResponseFault('upstream.bad_response', wrong));
       return;
     }
+    const { method, bounds } = this.#relay;
     this.#status = status;
     this.#ttfbMs = performance.now() - this.#startedAt;
-    const checked = responseHeaders(rawHeaderList(controller.rawHeaders as readonly Buffer[]));
-    if (!checked.ok || status > 599) {
-      controller.abort(new BadResponse('a response that is not valid HTTP'));
+    const headers = rawHeaderList(controller.rawHeaders as readonly Buffer[]);
+    const checked = checkResponse({ method, status, headers });
+    if (!checked.ok) {
+      controller.abort(new ResponseFault(checked.reason, checked.detail));
       return;
     }
-    const { headers } = checked;
-    this.#contentType =
-      headers.find(([name]) => name.toLowerCase() === 'content-type')?.[1] ?? null;
+    this.#sound = checked;
+    if (!checked.endless) {
+      if ((checked.announcedBytes ?? 0) > bounds.responseBytesMax) {
+        controller.abort(new ResponseFault('upstream.too_large', 'announces too much'));
+        return;
+      }
+      this.#timer = setTimeout(() => {
+        controller.abort(new ResponseFault('upstream.timeout', 'an answer without end'));
+      }, bounds.responseTimeoutMs);
+    }
     this.#reply.onDrain(() => controller.resume());
-    this.#reply.start(status, [...headers, ...decisionHeaders(this.#permit)]);
+    this.#reply.start(status, [...checked.headers, ...decisionHeaders(this.#relay.permit)]);
+    // The client must learn that its stream stands, although the first event may be far away.
+    if (checked.endless) this.#reply.write(NOTHING);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
+    const wrong = this.#wrongData(chunk);
+    if (wrong !== null) {
+      controller.abort(wrong);
+      return;
+    }
     this.#bytes += chunk.length;
     this.#head?.push(chunk);
     this.#hash?.update(chunk);
@@ -92,18 +131,42 @@ export class ResponseRelay implements Dispatcher.DispatchHandler {
 
   onResponseEnd(): void {
     this.#reply.end();
-    this.#resolve({ forwarded: this.#summary('completed', null), connected: true });
+    this.#finish('connected', 'completed', null);
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    if (this.#aborted) {
-      this.#resolve({ forwarded: this.#summary('client_aborted', null), connected: true });
+    if (this.#over) return;
+    if (this.#clientLeft) {
+      this.#finish('connected', 'client_aborted', null);
       return;
     }
     if (this.#reply.started) this.#reply.abort();
-    const connected = !(error instanceof DialFailure);
-    const reason = reasonOf(error);
-    this.#resolve({ forwarded: this.#summary('upstream_error', reason), connected });
+    const attempt = error instanceof DialFailure ? 'unreachable' : 'connected';
+    this.#finish(attempt, 'upstream_error', reasonOfFailure(error, this.#sound !== null));
+  }
+
+  #wrongData(chunk: Uint8Array): ResponseFault | null {
+    if (this.#sound?.empty === true) {
+      return new ResponseFault('upstream.bad_response', 'content where none may be');
+    }
+    const { responseBytesMax } = this.#relay.bounds;
+    return this.#sound?.endless !== true && this.#bytes + chunk.length > responseBytesMax
+      ? new ResponseFault('upstream.too_large', 'a body without end')
+      : null;
+  }
+
+  #clientGone(): void {
+    if (this.#over) return;
+    this.#clientLeft = true;
+    if (this.#controller === null) this.#finish('abandoned', 'client_aborted', null);
+    else this.#controller.abort(new Error('the client is gone'));
+  }
+
+  /** After this nothing is sent and nothing handed on. */
+  #finish(attempt: Sent['attempt'], result: Forwarded['result'], reason: ReasonCode | null): void {
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#resolve({ forwarded: this.#summary(result, reason), attempt });
   }
 
   #summary(result: Forwarded['result'], reason: ReasonCode | null): Forwarded {
@@ -112,7 +175,8 @@ export class ResponseRelay implements Dispatcher.DispatchHandler {
       result,
       reason,
       status: this.#status,
-      contentType: this.#contentType,
+      contentType: this.#sound?.contentType ?? null,
+      contentEncoding: this.#sound?.contentEncoding ?? null,
       bytes: this.#bytes,
       sha256: body === null ? (this.#hash?.digest('hex') ?? '') : hash('sha256', body, 'hex'),
       ttfbMs: this.#ttfbMs,
@@ -138,25 +202,4 @@ function rawHeaderList(raw: readonly Buffer[]): HeaderList {
     list.push([String(raw[index]), (raw[index + 1] as Buffer).toString('latin1')]);
   }
   return list;
-}
-
-/** What undici's errors mean. */
-const REASON_OF_CODE: ReadonlyMap<string | undefined, ReasonCode> = new Map([
-  ['UND_ERR_HEADERS_TIMEOUT', 'upstream.timeout'],
-  ['UND_ERR_BODY_TIMEOUT', 'upstream.timeout'],
-  ['UND_ERR_HEADERS_OVERFLOW', 'upstream.bad_response'],
-  ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'upstream.bad_response'],
-  ['UND_ERR_RES_EXCEEDED_MAX_SIZE', 'upstream.bad_response'],
-]);
-
-function reasonOf(error: Error & { code?: string }): ReasonCode {
-  if (error instanceof DialFailure) return error.reason;
-  const known = REASON_OF_CODE.get(error.code);
-  if (known !== undefined) return known;
-  if (error.name === 'BadResponse' || error.name === 'HTTPParserError') {
-    return 'upstream.bad_response';
-  }
-  // So undici calls an answer that switches protocols or says "continue" although nobody asked.
-  if (/^bad (upgrade|response)$/.test(error.message)) return 'upstream.bad_response';
-  return 'upstream.reset';
 }

@@ -3,12 +3,12 @@
  * that a name which moved gets new connections. Shell: owns the pools.
  */
 import { type buildConnector, Pool } from 'undici';
-import type { ReasonCode } from '../decision/reason.ts';
 import { type DialOptions, dialAddress, type PinnedPlace } from './pinned-dial.ts';
+import { DialFailure } from './response-failure.ts';
+import type { ResponseBounds } from './response-relay.ts';
 import type { Origin } from './upstream.ts';
 
-export interface PoolOptions extends DialOptions {
-  readonly headersTimeoutMs: number;
+export interface PoolOptions extends DialOptions, ResponseBounds {
   readonly bodyTimeoutMs: number;
   readonly connectionsMax: number;
   /** Told how long each new connection to a tool took. */
@@ -18,17 +18,6 @@ export interface PoolOptions extends DialOptions {
 export interface Pools {
   poolFor(origin: Origin, place: PinnedPlace): Pool;
   close(): Promise<void>;
-}
-
-/** No connection came about, so nothing was sent. */
-export class DialFailure extends Error {
-  override readonly name = 'DialFailure';
-  readonly reason: ReasonCode;
-
-  constructor(reason: ReasonCode) {
-    super(reason);
-    this.reason = reason;
-  }
 }
 
 const RESPONSE_HEADER_BYTES_MAX = 16 * 1024;
@@ -92,7 +81,13 @@ function connectorTo(
         return;
       }
       options.onConnected?.((performance.now() - startedMs) / 1000);
+      dialled.socket.on('error', callByOtherName);
       callback(null, dialled.socket);
     });
   };
+}
+
+/** undici takes ECONNRESET for the end of an answer that says no length, and hands on half of it as a whole. */
+function callByOtherName(error: NodeJS.ErrnoException): void {
+  if (error.code === 'ECONNRESET') error.code = 'EGRET_RESET';
 }

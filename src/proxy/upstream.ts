@@ -7,6 +7,7 @@ import type { Dispatcher, Pool } from 'undici';
 import type { HeaderList } from '../call/headers.ts';
 import type { ReasonCode } from '../decision/reason.ts';
 import type { Reply } from './exchange.ts';
+import { placeText } from './pinned-dial.ts';
 import type { Recorded } from './record.ts';
 import { type Relay, ResponseRelay, type Sent } from './response-relay.ts';
 import { createPools, type PoolOptions } from './upstream-pool.ts';
@@ -35,6 +36,8 @@ export interface Forwarded {
   /** 0 when the tool sent no status. */
   readonly status: number;
   readonly contentType: string | null;
+  /** Coding of `body`, lower case; null or missing when it has none. */
+  readonly contentEncoding?: string | null;
   readonly bytes: number;
   /** Lower-case hex over the response body as sent on. */
   readonly sha256: string;
@@ -42,6 +45,7 @@ export interface Forwarded {
   readonly totalMs: number;
   /** The beginning of the body, for looking at results; at most 64 KiB, null when longer. */
   readonly body: Uint8Array | null;
+  /** Address and port that were connected to; null when nothing was. */
   readonly peer: string | null;
 }
 
@@ -49,6 +53,9 @@ export interface Upstream {
   forward(recorded: Recorded, request: OutgoingRequest, reply: Reply): Promise<Forwarded>;
   close(): Promise<void>;
 }
+
+/** Beyond what a connection takes at once. */
+const REUSE_BODY_BYTES_MAX = 64 * 1024;
 
 export function createUpstream(options: PoolOptions): Upstream {
   const pools = createPools(options);
@@ -61,14 +68,16 @@ export function createUpstream(options: PoolOptions): Upstream {
         origin.trusted ? 'operator' : 'agent',
       );
       if (!found.ok) return failed(found.reason);
-      const relay = { reply, permit: recorded.permit };
+      const relay = { reply, permit: recorded.permit, method: request.method, bounds: options };
+      const { port } = found;
       let forwarded = failed('upstream.unresolved');
       for (const address of found.addresses) {
-        const pool = pools.poolFor(origin, { address, port: found.port });
+        const pool = pools.poolFor(origin, { address, port });
         const sent = await send(pool, request, relay);
-        forwarded = { ...sent.forwarded, peer: sent.connected ? address : null };
+        const peer = sent.attempt === 'connected' ? placeText({ address, port }) : null;
+        forwarded = { ...sent.forwarded, peer };
         // Where no connection came about, nothing was sent: only then is the next address tried.
-        if (sent.connected) break;
+        if (sent.attempt !== 'unreachable') break;
       }
       return forwarded;
     },
@@ -84,6 +93,8 @@ function send(pool: Pool, request: OutgoingRequest, relay: Relay): Promise<Sent>
         path: request.path,
         headers: request.headers.flat(),
         body: request.body,
+        // A tool may answer before it has read everything; the rest would stand before the next call.
+        ...((request.body?.length ?? 0) > REUSE_BODY_BYTES_MAX ? { reset: true } : {}),
       },
       new ResponseRelay(relay, resolve),
     );
