@@ -152,6 +152,7 @@ export function outcomeEntry(record: OutcomeRecord, context: EntryContext): Entr
         }
       : null,
     is_error: record.isError,
+    peer: bounded(record.peer ?? null, 64),
     reason: record.reason,
     resp_bytes: record.bytes,
     result: record.result,

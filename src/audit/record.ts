@@ -66,6 +66,8 @@ export interface OutcomeRecord {
   /** True when the answer is an error in the tool's own protocol. */
   readonly isError: boolean | null;
   readonly contentType: string | null;
+  /** Address and port of the tool that the connection went to; null when there was none. */
+  readonly peer?: string | null;
   /** Bytes of the answer's body that passed, and their SHA-256 in hex when it was taken. */
   readonly bytes: number;
   readonly sha256: string | null;

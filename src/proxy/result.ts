@@ -1,9 +1,12 @@
 /**
  * Looks at the answer of a tool for the outcome record: did the tool itself say that it failed? Pure.
  */
+import { decodedBody } from './decoded-body.ts';
 import type { Forwarded } from './upstream.ts';
 
 const decoder = new TextDecoder();
+/** Of a result behind its content coding. */
+const CONTENT_BYTES_MAX = 1024 * 1024;
 
 /**
  * True when the HTTP status is 400 or more, or the answer of an MCP server is a JSON-RPC error or a result with
@@ -12,7 +15,10 @@ const decoder = new TextDecoder();
 export function isToolError(forwarded: Forwarded, mcp: boolean): boolean {
   if (forwarded.status >= 400) return true;
   if (!mcp || forwarded.body === null || forwarded.body.length === 0) return false;
-  const text = decoder.decode(forwarded.body);
+  const { contentEncoding = null } = forwarded;
+  const content = decodedBody(forwarded.body, contentEncoding, CONTENT_BYTES_MAX);
+  if (content === null) return false;
+  const text = decoder.decode(content);
   // Most answers hold neither word, so most are never parsed.
   if (!text.includes('"isError"') && !text.includes('"error"')) return false;
   const messages = forwarded.contentType?.startsWith('text/event-stream')

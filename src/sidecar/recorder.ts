@@ -76,6 +76,7 @@ function outcomeRecord({
     status: answered ? forwarded.status : null,
     isError: answered ? isError : null,
     contentType: forwarded.contentType,
+    peer: forwarded.peer,
     bytes: forwarded.bytes,
     sha256: forwarded.sha256 === '' ? null : forwarded.sha256,
     ttfbMs: answered ? forwarded.ttfbMs : null,

@@ -31,6 +31,7 @@ export interface Leaf {
       readonly status: number | null;
       readonly resp_bytes: number;
       readonly is_error: boolean | null;
+      readonly peer: string | null;
     };
     readonly lifecycle?: { readonly event: string; readonly detail: unknown };
   };
