@@ -15,6 +15,8 @@ export interface TunnelBounds {
   readonly idleMs: number;
   /** Told of the connection to the tool; the agent's is watched by its listener. */
   readonly connected: (socket: Socket) => void;
+  /** True of a connection that was cut because its other end read nothing. */
+  readonly stalled: (socket: object) => boolean;
 }
 
 export interface TunnelRequest {
@@ -56,12 +58,22 @@ export async function runTunnel(
     return { ...summary('client_aborted', wrong, { started, peer }), status: 200 };
   }
   const bytes = await join(client, socket, bounds.idleMs);
+  const [result, reason] = endingOf({ client, tool: socket }, bounds);
   return {
-    ...summary('completed', null, { started, peer }),
+    ...summary(result, reason, { started, peer }),
     status: 200,
     bytes,
     ttfbMs: connectedMs,
   };
+}
+
+/** Somebody closed it, or somebody read nothing of what waited. */
+function endingOf(
+  { client, tool }: { readonly client: object; readonly tool: object },
+  { stalled }: TunnelBounds,
+): [Forwarded['result'], ReasonCode | null] {
+  if (stalled(client)) return ['client_aborted', null];
+  return stalled(tool) ? ['upstream_error', 'upstream.timeout'] : ['completed', null];
 }
 
 /** Joins two sockets until both have ended, one has failed, or nothing has passed for `idleMs`. */

@@ -8,6 +8,8 @@ import type { Socket } from 'node:net';
 export interface StallWatch {
   /** Watches a connection until it closes. */
   add(socket: Socket): void;
+  /** True of a connection that was cut here. */
+  cut(socket: object): boolean;
   close(): Promise<void>;
 }
 
@@ -19,6 +21,7 @@ export function createStallWatch(
   nowMs: () => number = () => performance.now(),
 ): StallWatch {
   const watched = new Map<Socket, { taken: number; sinceMs: number }>();
+  const stalled = new WeakSet<object>();
   const look = () => {
     const now = nowMs();
     for (const [socket, seen] of watched) {
@@ -26,7 +29,10 @@ export function createStallWatch(
       if (socket.writableLength === 0 || taken !== seen.taken) {
         seen.taken = taken;
         seen.sinceMs = now;
-      } else if (now - seen.sinceMs >= stallMs) socket.destroy();
+      } else if (now - seen.sinceMs >= stallMs) {
+        stalled.add(socket);
+        socket.destroy();
+      }
     }
   };
   const timer = setInterval(look, Math.max(1, stallMs / LOOKS_PER_STALL));
@@ -36,6 +42,7 @@ export function createStallWatch(
       watched.set(socket, { taken: 0, sinceMs: nowMs() });
       socket.once('close', () => watched.delete(socket));
     },
+    cut: (socket) => stalled.has(socket),
     close() {
       clearInterval(timer);
       return Promise.resolve();

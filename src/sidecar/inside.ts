@@ -41,7 +41,7 @@ export function insideOf(shared: InsideParts, stalls: StallWatch): Inside {
   const { config, parts, admission, resolve, interception } = shared;
   const { tunnelIdleMs: idleMs, headersTimeoutMs: handshakeMs } = config.limits;
   const { connectTimeoutMs } = config.upstream;
-  const bounds = { connectTimeoutMs, idleMs, connected: stalls.add };
+  const bounds = { connectTimeoutMs, idleMs, connected: stalls.add, stalled: stalls.cut };
   const tunnels: TunnelParts = { parts, admission, resolve, bounds };
   const upgrades = upgradesOf(shared);
   return {

@@ -4,12 +4,16 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer as createHttpsServer } from 'node:https';
 import { connect, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { eventually, MCP_HEADERS, mailCall, statusOf } from './agent.ts';
-import { decisionsOf, outcomeOf, readLeaves } from './audit-log.ts';
-import type { SidecarProcess } from './sidecar-process.ts';
-import { auditOf, stageRawTool, stageSidecar } from './stage.ts';
+import { outcomesOf, readLeaves } from './audit-log.ts';
+import { newDirectory, type SidecarProcess } from './sidecar-process.ts';
+import { auditOf, removeAfter, stageRawTool, stageSidecar } from './stage.ts';
+import { stageTlsServer, tlsTo } from './tls-stage.ts';
 
 const STALL_MS = 400;
 const LIMITS = { writeStallMs: STALL_MS };
@@ -61,6 +65,13 @@ const isIdle = async (sidecar: SidecarProcess) => {
   return calls.under_way === 0 && calls.tunnels === 0;
 };
 
+/** How the one call of a sidecar ended, as soon as the log says so. */
+async function onlyOutcome(sidecar: SidecarProcess) {
+  const outcomes = () => outcomesOf(readLeaves(auditOf(sidecar)));
+  await eventually(() => outcomes().length === 1);
+  return outcomes()[0]?.egret.outcome;
+}
+
 void test('a call whose answer nobody reads is cut, and its outcome says that the client went', async (t) => {
   const tool = await stageRawTool(t, endless('text/plain'));
   const upstream = { hosts: { 'tool.example:80': `127.0.0.1:${tool.port}` } };
@@ -69,9 +80,7 @@ void test('a call whose answer nobody reads is cut, and its outcome says that th
   const request = 'GET http://tool.example/ HTTP/1.1\r\nHost: tool.example\r\n\r\n';
   await readOnce(await dial(t, sidecar.ports.proxy, request));
   await eventually(() => isIdle(sidecar));
-  const leaves = readLeaves(auditOf(sidecar));
-  const [decision] = decisionsOf(leaves);
-  assert.equal(outcomeOf(leaves, decision?.decision_id ?? '')?.result, 'client_aborted');
+  assert.equal((await onlyOutcome(sidecar))?.result, 'client_aborted');
 });
 
 void test('an event stream that nobody reads is cut', async (t) => {
@@ -144,6 +153,57 @@ void test('a tunnel is cut when its agent reads nothing, and when its tool reads
   flood(reading);
   await closed(reading);
   await eventually(() => isIdle(sidecar));
+  const leaves = () => outcomesOf(readLeaves(auditOf(sidecar)));
+  await eventually(() => leaves().length === 2);
+  const outcomes = leaves().map(({ egret }) => egret.outcome);
+  assert.deepEqual(
+    outcomes.map((outcome) => [outcome?.result, outcome?.reason, outcome?.peer]),
+    [
+      ['client_aborted', null, `127.0.0.1:${port}`],
+      ['upstream_error', 'upstream.timeout', `127.0.0.1:${port}`],
+    ],
+  );
+});
+
+void test('inside TLS that ends here it is the same', async (t) => {
+  const { port, caFile } = await stageTlsServer(t, 'tool.example', (credentials) =>
+    createHttpsServer(credentials, (_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/plain' });
+      const more = () => {
+        while (response.write(CHUNK));
+      };
+      response.on('drain', more);
+      more();
+    }),
+  );
+  const place = 'tool.example:443';
+  const directory = removeAfter(t, newDirectory());
+  const config = {
+    upstream: { hosts: { [place]: `127.0.0.1:${port}` }, caFiles: { [place]: caFile } },
+    tls: { trustDirectory: join(directory, 'trust') },
+    limits: LIMITS,
+    enforcement: 'dryrun',
+  };
+  const sidecar = await stageSidecar(t, { config });
+  const ca = readFileSync(join(directory, 'trust', 'bundle.pem'), 'utf8');
+  const client = { port: sidecar.ports.proxy, servername: 'tool.example', connect: place, ca };
+  const tls = await tlsTo(client);
+  t.after(() => tls.destroy());
+  tls.write('GET / HTTP/1.1\r\nHost: tool.example\r\n\r\n');
+  await once(tls, 'data');
+  tls.pause();
+  await eventually(() => isIdle(sidecar));
+  const outcome = await onlyOutcome(sidecar);
+  assert.deepEqual([outcome?.result, outcome?.peer], ['client_aborted', `127.0.0.1:${port}`]);
+});
+
+void test('a client of the decision API that asks on and on and reads nothing is cut', async (t) => {
+  const sidecar = await stageSidecar(t, { config: { limits: LIMITS } });
+  const ask = 'GET /v1/nothing HTTP/1.1\r\nHost: localhost\r\n\r\n';
+  const greedy = await dial(t, sidecar.ports.decision, ask);
+  flood(greedy, () => Buffer.from(ask.repeat(500)));
+  await closed(greedy);
+  assert.equal((await statusOf(sidecar)).audit.healthy, true);
 });
 
 void test('an admin client that asks on and on and reads nothing is cut', async (t) => {
