@@ -42,6 +42,19 @@ test: build tools ## run every test of the data plane
 kill-test: install ## kill -9 at 50 random moments under load
 	@EGRET_TEST_ROUNDS=50 node --test --test-reporter=spec test/e2e/kill.test.ts
 
+test-net: install tools-net ## attack the fence in real network namespaces (root)
+	@mkdir -p .tools
+	@set -o pipefail; node --test --test-concurrency=1 --test-reporter=spec 'test/net/*.net.ts' | tee .tools/test-net-report.txt
+
+# Programs of the kernel's side: rules, namespaces, users, questions to name servers.
+tools-net:
+	@missing=; for program in nft:nftables ip:iproute2 setpriv:util-linux dig:dnsutils curl:curl python3:python3; do \
+	  PATH="$$PATH:/usr/sbin:/sbin" command -v $${program%%:*} >/dev/null || missing="$$missing $${program#*:}"; done; \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	else echo "SKIPPED:$$missing not installed and not installable here, so parts of the fence are not tested"; fi
+
 check: install ## types, formatting, lint, dead code
 	tsc
 	biome ci
@@ -69,4 +82,4 @@ docs-check: install ## fail when a generated reference is out of date
 
 ci: test check rego-test docs-check ## what CI runs before the demo and the bench
 
-.PHONY: help install tools build demo test kill-test check fmt rego-test bundles bench docs docs-check ci
+.PHONY: help install tools build demo test test-net tools-net kill-test check fmt rego-test bundles bench docs docs-check ci

@@ -58,7 +58,10 @@ function destinationOf(incoming: Incoming): Place | Refused {
   }
   if (!host.ok) return host;
   if (!incoming.target.startsWith('/')) {
-    return refuse('call.bad_path', 'a target on a connection that leads to one place must be a path');
+    return refuse(
+      'call.bad_path',
+      'a target on a connection that leads to one place must be a path',
+    );
   }
   if (bound.port !== host.port || (bound.host !== null && bound.host !== host.host)) {
     return refuse('call.bad_authority', 'the Host header and the connection name different places');

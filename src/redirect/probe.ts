@@ -36,11 +36,21 @@ export interface FenceReport {
 
 /** Milliseconds for one answer; this kernel answers within one. */
 const ANSWER_MS = 1000;
+type Trial = FenceTrial & { readonly signal: AbortSignal };
+
 const QUIC_PORT = 443;
 const DNS_PORT = 53;
+const ENDED = 'the trial was ended';
 
-/** All checks, in both families where this machine has both. Never rejects. */
-export async function tryFence(trial: FenceTrial): Promise<FenceReport> {
+/**
+ * All checks, in both families where this machine has both. Never rejects.
+ * @param signal ends a trial that nobody waits for any more; its report says nothing then.
+ */
+export async function tryFence(
+  options: FenceTrial,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<FenceReport> {
+  const trial = { ...options, signal };
   const addresses = hasIpv6() ? [trial.ipv4, trial.ipv6] : [trial.ipv4];
   const checks: FenceCheck[] = [];
   for (const address of addresses) {
@@ -66,7 +76,7 @@ function hasIpv6(): boolean {
 
 async function captured(
   { address, dialled, listen }: { address: string; dialled: number; listen: number },
-  trial: FenceTrial,
+  trial: Trial,
 ): Promise<FenceCheck> {
   const name = place('tcp', address, dialled);
   const expected = `our own listener on port ${listen}`;
@@ -77,7 +87,7 @@ async function captured(
   return { name, ok, found: ok ? expected : 'a connection to somewhere else', expected };
 }
 
-async function refusedTcp(address: string, trial: FenceTrial): Promise<FenceCheck> {
+async function refusedTcp(address: string, trial: Trial): Promise<FenceCheck> {
   const { socket, code } = await dial(address, trial.directPort, trial);
   socket?.resetAndDestroy();
   return {
@@ -96,28 +106,36 @@ interface Dialled {
 }
 
 /** Dials from the first source port that is free. */
-async function dial(host: string, port: number, { sourcePorts }: FenceTrial): Promise<Dialled> {
+async function dial(host: string, port: number, { sourcePorts, signal }: Trial): Promise<Dialled> {
   const [first, last] = sourcePorts;
   let dialled: Dialled = { socket: null, sourcePort: first, code: 'no source port is free' };
   for (let sourcePort = first; sourcePort <= last; sourcePort += 1) {
-    dialled = await dialFrom(host, port, sourcePort);
+    dialled = await dialFrom({ host, port, sourcePort }, signal);
     if (dialled.code !== 'EADDRINUSE') break;
   }
   return dialled;
 }
 
-function dialFrom(host: string, port: number, sourcePort: number): Promise<Dialled> {
+function dialFrom(
+  { host, port, sourcePort }: { host: string; port: number; sourcePort: number },
+  signal: AbortSignal,
+): Promise<Dialled> {
+  if (signal.aborted) return Promise.resolve({ socket: null, sourcePort, code: ENDED });
   return new Promise((resolve) => {
     const socket = connect({ host, port, localPort: sourcePort });
     const fail = (code: string) => {
       clearTimeout(timer);
+      signal.removeEventListener('abort', end);
       socket.destroy();
       resolve({ socket: null, sourcePort, code });
     };
+    const end = () => fail(ENDED);
+    signal.addEventListener('abort', end);
     const timer = setTimeout(() => fail('silence'), ANSWER_MS);
     socket.on('error', (error: NodeJS.ErrnoException) => fail(error.code ?? error.message));
     socket.once('connect', () => {
       clearTimeout(timer);
+      signal.removeEventListener('abort', end);
       resolve({ socket, sourcePort, code: '' });
     });
   });
@@ -134,7 +152,7 @@ function localSockets() {
   });
 }
 
-async function refusedUdp(address: string, trial: FenceTrial): Promise<FenceCheck> {
+async function refusedUdp(address: string, trial: Trial): Promise<FenceCheck> {
   const found = await sendUdp(address, QUIC_PORT, trial);
   return {
     name: place('udp', address, QUIC_PORT),
@@ -147,7 +165,7 @@ async function refusedUdp(address: string, trial: FenceTrial): Promise<FenceChec
 /** What a rejected datagram comes back as: ICMP admin-prohibited, port unreachable, or the drop itself. */
 const REFUSALS: ReadonlySet<string> = new Set(['EHOSTUNREACH', 'EACCES', 'EPERM', 'ECONNREFUSED']);
 
-async function answeredDns(address: string, trial: FenceTrial): Promise<FenceCheck> {
+async function answeredDns(address: string, trial: Trial): Promise<FenceCheck> {
   const found = await sendUdp(address, DNS_PORT, trial);
   return {
     name: place('udp', address, DNS_PORT),
@@ -158,7 +176,8 @@ async function answeredDns(address: string, trial: FenceTrial): Promise<FenceChe
 }
 
 /** One query for the root; whatever comes back first, or `silence`. */
-function sendUdp(address: string, port: number, { sourcePorts }: FenceTrial): Promise<string> {
+function sendUdp(address: string, port: number, { sourcePorts, signal }: Trial): Promise<string> {
+  if (signal.aborted) return Promise.resolve(ENDED);
   return new Promise((resolve) => {
     const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
     let open = true;
@@ -166,9 +185,12 @@ function sendUdp(address: string, port: number, { sourcePorts }: FenceTrial): Pr
       if (!open) return;
       open = false;
       clearTimeout(timer);
+      signal.removeEventListener('abort', end);
       socket.close();
       resolve(found);
     };
+    const end = () => finish(ENDED);
+    signal.addEventListener('abort', end);
     const timer = setTimeout(() => finish('silence'), ANSWER_MS);
     socket.on('error', (error: NodeJS.ErrnoException) => finish(error.code ?? error.message));
     socket.once('message', () => finish('an answer'));

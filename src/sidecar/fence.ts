@@ -36,10 +36,10 @@ export function createFence(
   let report: FenceReport | null = null;
   let timer: NodeJS.Timeout | undefined;
   let trial: Promise<void> = Promise.resolve();
-  let closed = false;
+  const ending = new AbortController();
   const run = async (options: FenceTrial) => {
-    const found = await tryFence(options);
-    if (closed) return;
+    const found = await tryFence(options, ending.signal);
+    if (ending.signal.aborted) return;
     if (found.ok !== report?.ok) announce(found, log);
     report = found;
     metrics.fenceProven(found.ok);
@@ -57,7 +57,7 @@ export function createFence(
       trial = run({ ...probe, ports: [...ports], dnsPort: names?.port ?? 0 });
     },
     async close() {
-      closed = true;
+      ending.abort();
       clearTimeout(timer);
       await trial;
     },

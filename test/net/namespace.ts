@@ -5,8 +5,10 @@
  */
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
+import { ROOT } from '../e2e/sidecar-process.ts';
 
 const run = promisify(execFile);
 
@@ -24,6 +26,9 @@ export const OUTSIDE = [
   'fd00:ec2::254',
 ];
 
+/** The name server that the pod is told of. */
+export const NAME_SERVER = '198.51.100.53';
+
 /** The capabilities a container runtime gives root by default. */
 export const CONTAINER_CAPABILITIES =
   'chown,dac_override,fsetid,fowner,mknod,net_raw,setgid,setuid,setfcap,setpcap,net_bind_service,sys_chroot,kill,audit_write';
@@ -33,6 +38,12 @@ export interface Actor {
   /** Comma-separated capabilities without `cap_`; default none. */
   readonly capabilities?: string;
 }
+
+/** Where the namespaces see this checkout, whatever the rights of the folders above it. */
+const CHECKOUT = '/mnt';
+/** The program, as it is called inside the lab. */
+export const EGRET = [`${CHECKOUT}/node_modules/.bin/node`, `${CHECKOUT}/src/main.ts`];
+export const testFile = (name: string) => `${CHECKOUT}/test/net/${name}`;
 
 export const AGENT: Actor = { uid: 1000 };
 export const ROOT_AGENT: Actor = { uid: 0, capabilities: CONTAINER_CAPABILITIES };
@@ -67,13 +78,18 @@ export async function stageLab(t: TestContext): Promise<Lab | null> {
   const id = `${process.pid.toString(36)}${Math.random().toString(36).slice(2, 6)}`;
   const names = { pod: `egret-p-${id}`, outside: `egret-o-${id}` };
   const children = new Set<ChildProcess>();
+  // Every process of a namespace has this file in place of the machine's own.
+  const resolvers = `/etc/netns/${names.pod}`;
   t.after(async () => {
     await Promise.all([...children].map(ended));
     for (const name of Object.values(names)) execFileSync('ip', ['netns', 'delete', name]);
+    rmSync(resolvers, { recursive: true, force: true });
   });
+  mkdirSync(resolvers, { recursive: true });
+  writeFileSync(`${resolvers}/resolv.conf`, `nameserver ${NAME_SERVER}\n`);
   build(names);
   const start = (namespace: string, command: readonly string[]) => {
-    const child = spawn('ip', ['netns', 'exec', namespace, ...command], {
+    const child = spawn('ip', entering(namespace, command), {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     children.add(child);
@@ -82,11 +98,19 @@ export async function stageLab(t: TestContext): Promise<Lab | null> {
   };
   return {
     inPod: (actor, command, timeoutMs) =>
-      finish(['netns', 'exec', names.pod, ...as(actor), ...command], timeoutMs),
+      finish(entering(names.pod, [...as(actor), ...command]), timeoutMs),
     startInPod: (actor, command) => start(names.pod, [...as(actor), ...command]),
     startOutside: (command) => start(names.outside, command),
-    outside: (command) => finish(['netns', 'exec', names.outside, ...command]),
+    outside: (command) => finish(entering(names.outside, command)),
   };
+}
+
+/** A command in a namespace; each has a mount namespace of its own, so the checkout can be bound to one place. */
+function entering(namespace: string, command: readonly string[]): string[] {
+  const bound = 'mount --bind "$0" "$1" && shift && exec "$@"';
+  // Programs in somebody's home are out of reach for other users.
+  const path = 'PATH=/usr/sbin:/usr/bin:/sbin:/bin';
+  return ['netns', 'exec', namespace, 'env', path, 'sh', '-c', bound, ROOT, CHECKOUT, ...command];
 }
 
 function impossible(): string | null {
