@@ -214,6 +214,7 @@ const ENDINGS: Readonly<Record<Unit, RegExp>> = {
   records: /_(records|size)$/,
   files: /_registered$/,
   one: /_info$/,
+  truth: /_proven$/,
   evaluations: /_total$/,
   activations: /_total$/,
   bundles: /_total$/,

@@ -27,7 +27,7 @@ import {
   settingsOf,
 } from './journal-options.ts';
 import { walName } from './layout.ts';
-import { type OpenedLog, openLog } from './open-log.ts';
+import { bytesCut, type OpenedLog, openLog, recoveryEvent } from './open-log.ts';
 import { OpeningsFile } from './openings-file.ts';
 import { Publisher } from './publisher.ts';
 import {
@@ -127,7 +127,8 @@ export class Journal {
   }
 
   /** The first entries of this boot. Everything a former run acknowledged is in the tree before them. */
-  async begin({ recovered, replaced, vkey }: OpenedLog): Promise<void> {
+  async begin(opened: OpenedLog): Promise<void> {
+    const { recovered, vkey } = opened;
     await syncDirectory(this.#settings.directory);
     for (const id of recovered.open) this.#open.add(id);
     for (const leaf of recovered.tail) this.#addLeaf(leaf);
@@ -136,21 +137,10 @@ export class Journal {
     const size = this.#frontier.size;
     const start = { config_hash: configHash, previous_size: size, version, vkey };
     await this.#submit(this.#lifecycle({ event: 'start', detail: start }), 'fsync');
-    const cut = recovered.wals.reduce((sum, wal) => sum + wal.bytesCut, 0);
-    if (replaced !== null) {
-      const { origin, detail, quarantine, checkpoint } = replaced;
-      const root = checkpoint?.root.toString('base64') ?? null;
-      const old = { origin, root, size: checkpoint?.size ?? null };
-      await this.recordLifecycle({
-        event: 'recovery',
-        detail: { cause: 'damaged', detail, old, quarantine },
-      });
-    } else if (!recovered.clean || cut > 0) {
-      const detail = { bytes_cut: cut, cause: 'unclean_stop', open_calls: recovered.open.size };
-      await this.recordLifecycle({ event: 'recovery', detail });
-    }
-    if (replaced !== null || !recovered.clean || cut > 0) {
-      this.#settings.hooks.recovered?.(cut, recovered.open.size);
+    const recovery = recoveryEvent(opened);
+    if (recovery !== null) {
+      await this.recordLifecycle(recovery);
+      this.#settings.hooks.recovered?.(bytesCut(recovered), recovered.open.size);
     }
     await this.#interruptOpenCalls();
     await this.#prepareNextWal();

@@ -16,6 +16,7 @@ import {
 import { makeDirectory, readIfThere, syncDirectory, TEMPORARY, writeDurably } from './disk.ts';
 import { HISTORY, LOCK, QUARANTINE, VERIFIER_KEY, walName } from './layout.ts';
 import { acquireLock, type Lock } from './lock.ts';
+import type { LifecycleEvent } from './record.ts';
 import {
   type Damaged,
   nothingRecovered,
@@ -43,6 +44,27 @@ export interface OpenedLog {
   readonly history: readonly number[];
   /** Set when the former log could not be continued: why, its newest checkpoint, and where it lies now. */
   readonly replaced: (Damaged & { readonly origin: string; readonly quarantine: string }) | null;
+}
+
+/** Bytes of torn ends that were cut off the live tail. */
+export const bytesCut = ({ wals }: Recovered): number =>
+  wals.reduce((sum, wal) => sum + wal.bytesCut, 0);
+
+/** What the log has to say of how the former run ended. @returns null when it ended cleanly. */
+export function recoveryEvent({ recovered, replaced }: OpenedLog): LifecycleEvent | null {
+  if (replaced !== null) {
+    const { origin, detail, quarantine, checkpoint } = replaced;
+    const root = checkpoint?.root.toString('base64') ?? null;
+    const old = { origin, root, size: checkpoint?.size ?? null };
+    return { event: 'recovery', detail: { cause: 'damaged', detail, old, quarantine } };
+  }
+  const cut = bytesCut(recovered);
+  if (recovered.clean && cut === 0) return null;
+  const open = recovered.open.size;
+  return {
+    event: 'recovery',
+    detail: { bytes_cut: cut, cause: 'unclean_stop', open_calls: open },
+  };
 }
 
 /** Throws LogInUse when another process writes here, and an Error naming file and key when the key is not the log's. */

@@ -70,7 +70,9 @@ async function runVerify(file: string, json: boolean): Promise<void> {
   const { plan, capture } = planFrom(file);
   const listeners = plan.ports.map(([, listen]) => listen);
   const standIns = await openStandIns(capture.hosts, listeners, plan.dnsPort);
-  const report = await tryFence({ ...plan, ...capture.probe }).finally(() => standIns.close());
+  const report = await tryFence({ ...plan, ...capture.probe }).finally(async () => {
+    await standIns.close();
+  });
   process.stdout.write(json ? `${JSON.stringify(report)}\n` : rendered(report));
   if (!report.ok) process.exitCode = OPEN;
 }

@@ -7,21 +7,30 @@ import { join } from 'node:path';
 import { argv, exit, stderr } from 'node:process';
 import { z } from 'zod';
 import { configSchema } from '../config/schema.ts';
+import { bypassesIn, renderBypasses, withSection } from './bypass-table.ts';
 import {
   renderConfigReference,
   renderMetricReference,
   renderReasonReference,
 } from './reference.ts';
 
-const PAGES: Readonly<Record<string, () => string>> = {
+/** The whole page, or the page as it is with its generated part. */
+const PAGES: Readonly<Record<string, (page: string) => string>> = {
   'metrics.md': renderMetricReference,
   'reason-codes.md': renderReasonReference,
   'configuration.md': () => renderConfigReference(z.toJSONSchema(configSchema, { io: 'input' })),
+  'threat-model.md': (page) => {
+    const tests = readFileSync(new URL('../../test/net/bypass.net.ts', import.meta.url), 'utf8');
+    return withSection(page, 'bypasses', renderBypasses(bypassesIn(tests)));
+  },
 };
 
 /** @returns the names of pages that differ from what was there. */
 function differing(directory: string): string[] {
-  return Object.keys(PAGES).filter((name) => before(join(directory, name)) !== PAGES[name]?.());
+  return Object.keys(PAGES).filter((name) => {
+    const page = before(join(directory, name));
+    return page !== PAGES[name]?.(page ?? '');
+  });
 }
 
 function before(file: string): string | null {
@@ -42,4 +51,7 @@ if (check) {
     stderr.write(`${join(directory, name)} is not up to date; run make docs\n`);
   exit(changed.length === 0 ? 0 : 1);
 }
-for (const name of changed) writeFileSync(join(directory, name), PAGES[name]?.() ?? '');
+for (const name of changed) {
+  const file = join(directory, name);
+  writeFileSync(file, PAGES[name]?.(before(file) ?? '') ?? '');
+}

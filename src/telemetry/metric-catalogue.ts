@@ -17,7 +17,8 @@ export type Unit =
   | 'records'
   | 'files'
   | 'items'
-  | 'one';
+  | 'one'
+  | 'truth';
 
 export interface MetricDeclaration {
   readonly name: `egret_${string}`;
@@ -87,8 +88,8 @@ export const METRICS = {
   fenceProven: {
     name: 'egret_fence_proven',
     type: 'gauge',
-    unit: 'items',
-    help: '1 while the last trial from the side of the agent was held back as it must be, 0 when not. Absent without capture.',
+    unit: 'truth',
+    help: 'Whether the last trial from the side of the agent was held back as it must be: 1 yes, 0 no, absent without capture.',
     labels: [],
   },
   dnsQueries: {

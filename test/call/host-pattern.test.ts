@@ -1,3 +1,4 @@
+// Host patterns of policies and configuration: which names they match, beside a dumb twin.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

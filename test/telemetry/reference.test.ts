@@ -13,6 +13,7 @@ import {
 } from '../../src/docs/reference.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
+const PAGE_WITH_SECTION = 'Before\n<!-- bypasses: generated -->\n<!-- bypasses: end -->\nAfter\n';
 const page = (name: string) => readFileSync(join(ROOT, 'docs', name), 'utf8');
 
 test('docs/metrics.md and docs/reason-codes.md are up to date', () => {
@@ -54,8 +55,11 @@ test('the generator writes what is missing, is then content, and names what was 
       encoding: 'utf8',
     });
   try {
+    writeFileSync(join(directory, 'threat-model.md'), PAGE_WITH_SECTION);
     assert.equal(write('--check').status, 1);
     assert.equal(write().status, 0);
+    const page = readFileSync(join(directory, 'threat-model.md'), 'utf8');
+    assert.match(page, /^Before\n[\s\S]*\| QUIC and other UDP \|[\s\S]*\nAfter\n$/);
     assert.equal(write('--check').status, 0);
     writeFileSync(join(directory, 'metrics.md'), 'edited');
     const check = write('--check');
