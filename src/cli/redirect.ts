@@ -70,11 +70,13 @@ async function runVerify(file: string, json: boolean): Promise<void> {
   const { plan, capture } = planFrom(file);
   const listeners = plan.ports.map(([, listen]) => listen);
   const standIns = await openStandIns(capture.hosts, listeners, plan.dnsPort);
-  const report = await tryFence({ ...plan, ...capture.probe }).finally(async () => {
+  try {
+    const report = await tryFence({ ...plan, ...capture.probe });
+    process.stdout.write(json ? `${JSON.stringify(report)}\n` : rendered(report));
+    if (!report.ok) process.exitCode = OPEN;
+  } finally {
     await standIns.close();
-  });
-  process.stdout.write(json ? `${JSON.stringify(report)}\n` : rendered(report));
-  if (!report.ok) process.exitCode = OPEN;
+  }
 }
 
 function rendered({ ok, checks }: FenceReport): string {
