@@ -31,7 +31,7 @@ tools: .tools/bin/opa ## build OPA, the policy compiler, from its Go module
 build: install ## bundle the command into dist/egret.mjs
 	@esbuild src/main.ts --bundle --platform=node --target=node24 --format=esm --outfile=dist/egret.mjs \
 	  --sourcemap=external --log-level=warning --legal-comments=none \
-	  --banner:js=$$'#!/usr/bin/env -S node --max-semi-space-size=4 --disable-proto=throw\nimport { createRequire } from "node:module"; const require = createRequire(import.meta.url);'
+	  --banner:js=$$'#!/usr/bin/env -S MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=131072 node --max-semi-space-size=4 --disable-proto=throw\nimport { createRequire } from "node:module"; const require = createRequire(import.meta.url);'
 	@chmod +x dist/egret.mjs
 
 demo: build ## play the receipts story with real parts; KEEP=1 leaves it running

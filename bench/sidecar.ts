@@ -36,12 +36,12 @@ export function sidecarProgram(): string {
   return existsSync(built) ? built : join(ROOT, 'src/main.ts');
 }
 
-/** The options of node that stand in the first line of the built program, where a shell would find them. */
-function ownOptions(program: string): string[] {
+/** What stands in the first line of the built program, where a shell would find it: variables and options of node. */
+function ownWords(program: string): { env: Record<string, string>; options: string[] } {
   const [firstLine = ''] = readFileSync(program, 'utf8').split('\n', 1);
-  return firstLine.startsWith('#!')
-    ? firstLine.split(' ').filter((word) => word.startsWith('--'))
-    : [];
+  const words = firstLine.startsWith('#!') ? firstLine.split(' ') : [];
+  const env = words.filter((word) => /^[A-Z_]+=/.test(word)).map((word) => word.split('=', 2));
+  return { env: Object.fromEntries(env), options: words.filter((word) => word.startsWith('--')) };
 }
 
 /** @throws with its last words when it exits or is not ready in twenty seconds. */
@@ -74,9 +74,13 @@ export async function startSidecar(children: Children, options: SidecarOptions):
   writeFileSync(config, JSON.stringify(settings, null, 1));
   const extra = (process.env['EGRET_BENCH_NODE_OPTIONS'] ?? '').split(' ').filter(Boolean);
   const program = sidecarProgram();
-  const args = [...ownOptions(program), ...extra, program, 'sidecar', '--config', config];
+  const own = ownWords(program);
+  const args = [...own.options, ...extra, program, 'sidecar', '--config', config];
   const startMs = performance.now();
-  const child = children.start(options.name, process.execPath, args, { cwd: directory });
+  const child = children.start(options.name, process.execPath, args, {
+    cwd: directory,
+    env: own.env,
+  });
   await waitUntilReady(child, `http://127.0.0.1:${admin}/readyz`);
   return {
     child,
