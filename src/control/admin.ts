@@ -64,6 +64,8 @@ export function bareApp(): Express {
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
+  app.enable('case sensitive routing');
+  app.enable('strict routing');
   app.set('env', 'production');
   return app;
 }

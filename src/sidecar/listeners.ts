@@ -23,7 +23,7 @@ import type { Metrics } from '../telemetry/metric.ts';
 import type { Tracing } from '../telemetry/trace.ts';
 import type { Interception } from '../tls/interception.ts';
 import type { UpstreamTrust } from '../tls/upstream-trust.ts';
-import { adviser, uploader } from './advice.ts';
+import { adviser, turnAway, uploader } from './advice.ts';
 import { recordBroken } from './broken.ts';
 import { openCapture, presentHosts } from './capture.ts';
 import { createFence } from './fence.ts';
@@ -159,10 +159,10 @@ function decisionApp(shared: ListenerParts) {
     clients,
     review: adviser(shared),
     upload: uploader(shared),
-    counted: (endpoint, result) => {
-      if (endpoint === 'upload') metrics.upload(result === 'registered' ? 'registered' : 'refused');
-    },
-    unauthorized: (reason) => log.event('identity.refused', { listener: 'decision', reason }),
+    turnedAway: turnAway(shared, log),
+    uploaded: (registered) => metrics.upload(registered ? 'registered' : 'refused'),
+    failed: (error) =>
+      log.event('call.internal_error', { listener: 'decision', error: String(error) }),
     bodyBytesMax: config.limits.bodyBytesMax,
   });
 }

@@ -147,7 +147,7 @@ export const EVENTS = {
   },
   'identity.refused': {
     level: 'warn',
-    fields: { listener: 'text', reason: 'text' },
+    fields: { listener: 'text', reason: 'text', decision_id: 'text' },
     message: 'a credential was refused',
   },
   'log.suppressed': {
