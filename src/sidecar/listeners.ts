@@ -2,9 +2,10 @@
  * Opens the listeners and connects them to the pipeline: forward proxy, tool gateway, decision API, admin. Either all
  * are open or none. Shell: owns the listening sockets.
  */
+import type { Socket } from 'node:net';
 import type { Journal } from '../audit/journal.ts';
 import type { Config, ListenerName } from '../config/schema.ts';
-import { adminApp, serveControl } from '../control/admin.ts';
+import { adminApp, type ControlServer, serveControl } from '../control/admin.ts';
 import type { Client } from '../control/credential.ts';
 import { decisionApi } from '../control/decision-api.ts';
 import type { UploadRegistry } from '../decision/uploads.ts';
@@ -84,8 +85,9 @@ export async function openListeners(shared: ListenerParts): Promise<Listeners> {
     const view = adminView(shared, () => started, fence);
     const stalls = createStallWatch(shared.config.limits.writeStallMs);
     const { add: connected } = stalls;
-    await open('admin', serveControl(adminApp(view), listen.admin, connected), only);
-    await open('decision', serveControl(decisionApp(shared), listen.decision, connected), only);
+    const admin = adminApp(view, listen.admin.host);
+    await open('admin', serveControl(admin, listen.admin, { connected }), only);
+    await open('decision', serveDecisions(shared, connected), only);
     const inside = insideOf(shared, stalls);
     opened.push(inside.upgrades, stalls);
     const calls: { drain(): void }[] = [
@@ -153,17 +155,28 @@ function captureOf(
   return openCapture({ capture, limits, parts, inside, rejections: rejections(shared, 'capture') });
 }
 
-function decisionApp(shared: ListenerParts) {
+function serveDecisions(
+  shared: ListenerParts,
+  connected: (socket: Socket) => void,
+): Promise<ControlServer> {
   const { clients, metrics, config, log } = shared;
-  return decisionApi({
+  const turnedAway = turnAway(shared, log);
+  const app = decisionApi({
     clients,
     review: adviser(shared),
     upload: uploader(shared),
-    turnedAway: turnAway(shared, log),
+    turnedAway,
     uploaded: (registered) => metrics.upload(registered ? 'registered' : 'refused'),
     failed: (error) =>
       log.event('call.internal_error', { listener: 'decision', error: String(error) }),
     bodyBytesMax: config.limits.bodyBytesMax,
+  });
+  return serveControl(app, config.listen.decision, {
+    connected,
+    broken: (reason, remoteAddress) => {
+      const nothing = { client: null, method: '', target: '', traceparent: null };
+      void turnedAway({ reason, body: null }, { ...nothing, remoteAddress });
+    },
   });
 }
 

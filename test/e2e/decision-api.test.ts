@@ -11,6 +11,7 @@ import { adminText, eventually, mailCall, post, statusOf } from './agent.ts';
 import { assertVerifies, decisionsOf, readLeaves } from './audit-log.ts';
 import { REVIEW_TOKEN, UPLOAD_TOKEN } from './sidecar-process.ts';
 import { auditOf, stageMail } from './stage.ts';
+import { exchange } from './wire.ts';
 
 const FILE = 'a receipt that the user has chosen';
 const SHA256 = createHash('sha256').update(FILE).digest('hex');
@@ -158,6 +159,22 @@ void test('the decision API', { timeout: 60_000 }, async (t) => {
     const got = await fetch(at('/v1/review'), { headers: bearer(REVIEW_TOKEN) });
     assert.deepEqual([got.status, got.headers.get('allow')], [405, 'POST']);
   });
+  await t.test(
+    'records bytes that are no request, and one that breaks in its body once',
+    async () => {
+      const reasons = () =>
+        decisionsOf(readLeaves(auditOf(sidecar))).map(({ egret }) => egret.enforcement?.reason);
+      const before = reasons().length;
+      const garbage = await exchange(sidecar.ports.decision, 'no request\r\n\r\n');
+      assert.equal(garbage.status, 400);
+      await eventually(() => reasons().length === before + 1);
+      const head = `POST /v1/review HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${REVIEW_TOKEN}\r\n`;
+      const chunk = 'Transfer-Encoding: chunked\r\n\r\n2\r\n{"\r\nno size\r\n';
+      await exchange(sidecar.ports.decision, head + chunk);
+      await eventually(() => reasons().length > before + 1);
+      assert.deepEqual(reasons().slice(before), ['call.malformed', 'call.malformed']);
+    },
+  );
   await t.test("names the place in OPA's own document when that is wrong", async () => {
     const answer = await post(at('/v1/data/egret/decision'), '{}', bearer(REVIEW_TOKEN));
     assert.match(answer.text, /"detail":"input: /);
