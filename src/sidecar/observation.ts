@@ -30,6 +30,9 @@ export interface ObservationParts {
   readonly nowMs: () => number;
 }
 
+/** A method that is none of MCP. */
+const OTHER_METHOD = '_OTHER';
+
 export function createObserver(parts: ObservationParts): (watched: Watched) => Watch {
   return (watched) => new CallWatch(parts, watched);
 }
@@ -200,12 +203,12 @@ function isFailure(reason: ReasonCode): boolean {
 
 function spanName({ incoming, recognition }: Watched): string {
   if (!recognition.ok) return serverSpanName(httpMethod(incoming.method), null);
-  const { call } = recognition;
-  // Only names of the catalogue: an agent must not be able to choose the names of spans.
-  const namesTool = call.tool.known && call.mcp?.method === 'tools/call';
-  return call.mcp === null
-    ? serverSpanName(httpMethod(incoming.method), call.tool.known ? call.tool.name : null)
-    : serverSpanName(call.mcp.method, namesTool ? call.tool.name : null);
+  const { tool, mcp } = recognition.call;
+  // Only names of the catalogue and methods of MCP: an agent must not be able to choose the names of spans.
+  const name = tool.known ? tool.name : null;
+  if (mcp === null) return serverSpanName(httpMethod(incoming.method), name);
+  if (mcp.method === 'tools/call') return serverSpanName(mcp.method, name);
+  return serverSpanName(name === null ? OTHER_METHOD : mcp.method, null);
 }
 
 function callAttributes(
