@@ -71,9 +71,14 @@ function sentence(issue: z.core.$ZodIssue, root: unknown): string {
   if (issue.code === 'unrecognized_keys') {
     return `found unknown key ${issue.keys.map((key) => `"${key}"`).join(', ')}, expected only documented keys`;
   }
+  if (issue.code === 'invalid_key') {
+    return `found the key ${JSON.stringify(issue.path.at(-1))}, ${issue.issues[0]?.message}`;
+  }
   let found: unknown = root;
   for (const key of issue.path) found = (found as Record<PropertyKey, unknown> | undefined)?.[key];
-  const shown = found === undefined ? 'nothing' : JSON.stringify(found)?.slice(0, 80);
+  // A URL may hold a password, which is the very mistake.
+  const json = JSON.stringify(found)?.replace(/(\/\/)[^"]*@/g, '$1…@');
+  const shown = found === undefined ? 'nothing' : json?.slice(0, 80);
   return `found ${shown}, ${issue.message.replace(/^Invalid input: /, '')}`;
 }
 

@@ -21,7 +21,7 @@ export interface CaptureSetup {
 }
 
 /** Without IPv6 in the kernel there is nothing to capture of it, and no loopback address to listen on. */
-export function presentHosts(hosts: readonly string[]): string[] {
+export function presentHosts<Host extends string>(hosts: readonly Host[]): Host[] {
   const addresses = Object.values(networkInterfaces()).flatMap((found) => found ?? []);
   const hasIpv6 = addresses.some(({ family }) => family === 'IPv6');
   return hosts.filter((host) => hasIpv6 || !isIPv6(host));

@@ -80,6 +80,23 @@ void test('a configuration that is wrong ends the start with code 2, file and li
   assert.match(missing.stderr, /none\.yaml: cannot be read/);
 });
 
+void test('whatever keeps it from starting is told with the file of the configuration and the place', async (t) => {
+  const credential = { id: 'agent', tokenEnv: 'EGRET_NOT_THERE', may: 'review' };
+  for (const [config, place] of [
+    [{ decisionApi: { clients: [credential] } }, 'decisionApi.clients'],
+    [{ upstream: { rootsFile: 'none.pem' } }, 'upstream.rootsFile'],
+    [{ upstream: { caFiles: { 'a.example:443': 'none.pem' } } }, 'upstream.caFiles'],
+    [{ tls: { trustDirectory: 'egret.yaml' } }, 'tls.trustDirectory'],
+    [{ audit: { directory: 'egret.yaml' } }, 'audit.directory'],
+    [{ audit: { directory: 'audit', keyFile: 'none.pem' } }, 'audit.directory'],
+    [{ listen: { admin: { host: '203.0.113.7', port: 0 } } }, 'listen.admin'],
+  ] as const) {
+    const { code, stderr } = await failedStart(t, { config });
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, new RegExp(`^\\S*/egret\\.yaml: ${place}: .+\n$`));
+  }
+});
+
 void test('a port or an audit log that is in use ends the start with code 2', async (t) => {
   const { sidecar } = await stageMail(t);
   const directory = newDirectory();
