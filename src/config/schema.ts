@@ -87,7 +87,10 @@ export const configSchema = z.strictObject({
       proxy: listener(15_001, 'Explicit forward proxy: absolute-form HTTP and CONNECT.'),
       gateway: listener(15_010, 'Tool gateway: /mcp/<server> and /tools/<name>/.'),
       decision: listener(15_020, 'Decision API: /v1/review, /v1/data and /v1/uploads.'),
-      admin: listener(15_090, 'Health, readiness, metrics and status; read-only.'),
+      admin: listener(
+        15_090,
+        'Health, readiness, metrics and status; read-only. Asked by address, `localhost` or this host only.',
+      ),
     })
     .prefault({})
     .describe('Listeners.'),
