@@ -73,8 +73,9 @@ async function run(config: Config, file: string): Promise<void> {
 /** Prints what a person can mend, with the file, and sets exit code 2; anything else is a bug and is thrown on. */
 function unusable(error: unknown, file: string): null {
   if (!(error instanceof ConfigError) && !(error instanceof StartError)) throw error;
-  const named = error.message.startsWith(`${file}:`);
-  process.stderr.write(`${named ? '' : `${file}: `}${error.message}\n`);
+  for (const line of error.message.split('\n')) {
+    process.stderr.write(line.startsWith(`${file}:`) ? `${line}\n` : `${file}: ${line}\n`);
+  }
   process.exitCode = 2;
   return null;
 }

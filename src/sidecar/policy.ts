@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type { Journal } from '../audit/journal.ts';
 import type { Revision } from '../bundle/activation.ts';
 import { ActivePolicy, type BundleStatus } from '../bundle/active-policy.ts';
-import type { BundleError } from '../bundle/bundle-error.ts';
+import type { BundleError, BundleErrorCode } from '../bundle/bundle-error.ts';
 import { DirectorySource } from '../bundle/directory-source.ts';
 import { type Catalogue, mergeCatalogues, parseCatalogue } from '../call/catalogue.ts';
 import type { Config } from '../config/schema.ts';
@@ -35,7 +35,17 @@ export interface PolicyWatchers {
 /** Beside the sources, and beside the one-file build. */
 const BUILT_IN_CATALOGUE = ['../../rego/catalogue/tools.yaml', '../rego/catalogue/tools.yaml'];
 
-/** Resolves after the first look at the directory; a bad first bundle is no error here, it only leaves nothing active. */
+/** A directory may be filled after the start; content that is there and wrong is a mistake somebody has to mend. */
+const WAITED_FOR: ReadonlySet<BundleErrorCode> = new Set<BundleErrorCode>([
+  'source_missing',
+  'source_unreadable',
+  'source_unstable',
+]);
+
+/**
+ * Resolves after the first look at the directory. Without a bundle there nothing is active, and calls are refused.
+ * @throws StartError when there is one and the gate refuses it.
+ */
 export async function openPolicy(config: Config, watchers: PolicyWatchers): Promise<PolicyHolder> {
   const [bundle] = config.bundles;
   if (bundle === undefined) throw new StartError('bundles: found none, expected exactly one');
@@ -69,6 +79,13 @@ export async function openPolicy(config: Config, watchers: PolicyWatchers): Prom
     onError: (errors) => active.fail(errors),
   });
   await source.start();
+  const { active_revision: revision, errors } = active.status();
+  const mistakes = errors.filter(({ code }) => !WAITED_FOR.has(code));
+  if (revision === null && mistakes.length > 0) {
+    await source.close();
+    const at = `bundles.0.directory: ${bundle.directory}`;
+    throw new StartError(mistakes.map(({ message }) => `${at}: ${message}`).join('\n'));
+  }
   const ageSeconds = () => {
     const ageMs = active.ageMs();
     return ageMs === null ? null : ageMs / 1000;

@@ -55,7 +55,10 @@ export async function startSidecar(config: Config, context: SidecarContext): Pro
   const { interception, upstream: upstreamTrust } = await openTrust(config, log);
   const tracing = await openTracing(config, metrics);
   const journal = await openAudit(config, metrics, log);
-  const policy = await openPolicy(config, { metrics, log, journal });
+  const policy = await openPolicy(config, { metrics, log, journal }).catch(async (error) => {
+    await closeSignals({ interception, journal, tracing, metrics, log });
+    throw error;
+  });
   const outside = openOutside(config, metrics, upstreamTrust);
   const trust = { interception, upstreamTrust };
   const built: Built = { config, log, metrics, tracing, journal, policy, ...trust, ...outside };
@@ -158,8 +161,14 @@ async function stop(running: Running, signal: string): Promise<void> {
 }
 
 async function closeBuilt(built: Built): Promise<void> {
-  built.interception?.close();
   await built.policy.close();
+  await closeSignals(built);
+}
+
+async function closeSignals(
+  built: Pick<Built, 'interception' | 'journal' | 'tracing' | 'metrics' | 'log'>,
+): Promise<void> {
+  built.interception?.close();
   // Late, so that the outcomes of calls that were cut still stand in the log.
   await built.journal.close();
   await built.tracing.close();

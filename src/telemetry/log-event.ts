@@ -103,7 +103,7 @@ export const EVENTS = {
   'bundle.rejected': {
     level: 'error',
     fields: { name: 'text', code: 'text', file: 'text', error: 'text' },
-    message: 'a bundle was refused, the last good one stays active',
+    message: 'a bundle was refused; the last good one stays active, if there is one',
   },
   'bundle.stale': {
     level: 'error',
