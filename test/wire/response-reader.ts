@@ -9,7 +9,13 @@ export interface Head {
 }
 
 export type Reading =
-  | { readonly kind: 'invalid'; readonly why: string }
+  /** `head` and `body`: what stood before the fault. */
+  | {
+      readonly kind: 'invalid';
+      readonly why: string;
+      readonly head: Head | null;
+      readonly body: string;
+    }
   | { readonly kind: 'partial'; readonly head: Head | null; readonly body: string }
   | {
       readonly kind: 'whole';
@@ -20,19 +26,43 @@ export type Reading =
     };
 
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/;
+/**
+ * What Node's parser takes for a status line besides, also with two carriage returns as its end. It reads all of them by
+ * the rules of HTTP/1.1, and neither version nor phrase travels on.
+ */
+const NEARLY_STATUS_LINE = /^(?:HTTP|RTSP|ICE)\/(0\.9|1\.0|1\.1|2\.0) ([1-9]\d\d)(?: [^\r\n]*)?$/;
 const FIELD =
   /^([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*((?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)[ \t]*$/;
 
-const invalid = (why: string): Reading => ({ kind: 'invalid', why });
+const invalid = (why: string, head: Head | null = null, body = ''): Reading => ({
+  kind: 'invalid',
+  why,
+  head,
+  body,
+});
 
-/** @param raw Latin-1. @param ended the sender closed its side cleanly. */
-export function readResponse(raw: string, method: string, ended: boolean): Reading {
+/**
+ * @param text Latin-1.
+ * @param ended the sender closed its side cleanly.
+ * @param nearly reads what Node's parser takes for a status line, and skips empty lines before it.
+ */
+export function readResponse(
+  text: string,
+  method: string,
+  ended: boolean,
+  nearly = false,
+): Reading {
+  let raw = text;
   let at = 0;
   for (;;) {
+    if (nearly) {
+      raw = parsersView(raw.slice(at));
+      at = 0;
+    }
     const end = raw.indexOf('\r\n\r\n', at);
     if (end === -1) return { kind: 'partial', head: null, body: '' };
     const [line = '', ...fields] = raw.slice(at, end).split('\r\n');
-    const found = STATUS_LINE.exec(line);
+    const found = (nearly ? NEARLY_STATUS_LINE : STATUS_LINE).exec(line);
     if (found === null) return invalid('status line');
     const headers = fieldsOf(fields);
     if (headers === null) return invalid('field line');
@@ -40,9 +70,13 @@ export function readResponse(raw: string, method: string, ended: boolean): Readi
     const status = Number(found[2]);
     if (status === 101) return invalid('101');
     if (status < 200) continue;
-    return readBody({ status, headers }, raw.slice(at), { method, ended, minor: found[1] ?? '' });
+    const unchunked = !nearly && found[1] === '0';
+    return readBody({ status, headers }, raw.slice(at), { method, ended, unchunked });
   }
 }
+
+const parsersView = (raw: string) =>
+  raw.replace(/^[\r\n]+/, '').replace(/^([^\r\n]*)\r\r/, '$1\r\n');
 
 function fieldsOf(lines: readonly string[]): [string, string][] | null {
   const headers: [string, string][] = [];
@@ -60,13 +94,14 @@ export const valuesOf = ({ headers }: Head, wanted: string): string[] =>
 interface Context {
   readonly method: string;
   readonly ended: boolean;
-  readonly minor: string;
+  /** The version knows no chunks. */
+  readonly unchunked: boolean;
 }
 
-function readBody(head: Head, rest: string, { method, ended, minor }: Context): Reading {
+function readBody(head: Head, rest: string, { method, ended, unchunked }: Context): Reading {
   const codings = valuesOf(head, 'transfer-encoding');
   const lengths = valuesOf(head, 'content-length');
-  if (codings.length > 0 && (lengths.length > 0 || minor === '0')) return invalid('two framings');
+  if (codings.length > 0 && (lengths.length > 0 || unchunked)) return invalid('two framings');
   if (codings.length > 1 || lengths.length > 1) return invalid('repeated framing');
   if (codings.some((coding) => coding.toLowerCase() !== 'chunked')) return invalid('coding');
   if (lengths.some((length) => !/^\d{1,15}$/.test(length))) return invalid('length');
@@ -90,13 +125,13 @@ function readChunks(head: Head, raw: string): Reading {
     const end = raw.indexOf('\n', at);
     if (end === -1) return { kind: 'partial', head, body };
     const line = /^([0-9a-f]{1,15})([ \t]*;[\t\x20-\x7e\x80-\xff]*)?\r$/i.exec(raw.slice(at, end));
-    if (line === null) return invalid('chunk size');
+    if (line === null) return invalid('chunk size', head, body);
     const size = Number.parseInt(line[1] as string, 16);
     at = end + 1;
     if (size === 0) break;
     body += raw.slice(at, at + size);
     if (raw.length < at + size + 2) return { kind: 'partial', head, body };
-    if (raw.slice(at + size, at + size + 2) !== '\r\n') return invalid('chunk end');
+    if (raw.slice(at + size, at + size + 2) !== '\r\n') return invalid('chunk end', head, body);
     at += size + 2;
   }
   if (raw.slice(at, at + 2) === '\r\n') {
@@ -104,6 +139,6 @@ function readChunks(head: Head, raw: string): Reading {
   }
   const end = raw.indexOf('\r\n\r\n', at);
   if (end === -1) return { kind: 'partial', head, body };
-  if (fieldsOf(raw.slice(at, end).split('\r\n')) === null) return invalid('trailer');
+  if (fieldsOf(raw.slice(at, end).split('\r\n')) === null) return invalid('trailer', head, body);
   return { kind: 'whole', head, body, rest: raw.slice(end + 4) };
 }
