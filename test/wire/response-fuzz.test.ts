@@ -19,7 +19,7 @@ const SEED = Number(process.env['EGRET_FUZZ_SEED'] ?? Math.floor(Math.random() *
 const SLICE = 10_000;
 const AT_ONCE = 24;
 const LOOK_EVERY = 500;
-const FAULTS_SHOWN = 15;
+const FAULTS_SHOWN = 5;
 
 interface Played {
   readonly sent: FuzzedAnswer;

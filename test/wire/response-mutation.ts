@@ -41,7 +41,7 @@ export function fuzzedAnswer(seed: number, index: number, mcp: boolean): FuzzedA
   const mark = markOf(index);
   const method = mcp ? 'POST' : dice.pick(['GET', 'GET', 'GET', 'POST', 'HEAD']);
   const base = dice.pick(baseAnswers(mcp));
-  const untouched = base.good && dice.chance(0.25);
+  const untouched = base.good && dice.chance(0.35);
   let bytes = base.bytes.replaceAll('MARK-MARK-MARK-MARK-MARK', mark.padEnd(24, '.'));
   if (!base.good && dice.chance(0.7)) bytes = bytes.replace('\r\n', `\r\nX-Mark: ${mark}\r\n`);
   if (!untouched) {
@@ -53,7 +53,12 @@ export function fuzzedAnswer(seed: number, index: number, mcp: boolean): FuzzedA
   const exact = truth.kind === 'whole' && /^[\r\n]*$/.test(truth.rest);
   const script = [...pieces(bytes, dice), ending];
   return {
-    ...{ index, mark, method, script, bytes, truth },
+    index,
+    mark,
+    method,
+    script,
+    bytes,
+    truth,
     untouched: untouched && truth.kind === 'whole',
     mayStay: exact && ending === 'hold',
   };
