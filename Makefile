@@ -44,6 +44,9 @@ test: build tools ## run every test of the data plane
 kill-test: install ## kill -9 at 50 random moments under load
 	@EGRET_TEST_ROUNDS=50 node --test --test-reporter=spec test/e2e/kill.test.ts
 
+fuzz-answers: install ## 200,000 mutated answers of bad tools; SEED=… repeats a run
+	@EGRET_FUZZ_ANSWERS=200000 $(if $(SEED),EGRET_FUZZ_SEED=$(SEED)) node --test --test-reporter=spec test/wire/response-fuzz.test.ts
+
 test-net: install tools-net ## attack the fence in real network namespaces (root)
 	@mkdir -p .tools
 	@set -o pipefail; node --test --test-concurrency=1 --test-reporter=spec 'test/net/*.net.ts' | tee .tools/test-net-report.txt
@@ -84,4 +87,4 @@ docs-check: install ## fail when a generated reference is out of date
 
 ci: test check rego-test docs-check ## what CI runs before the demo and the bench
 
-.PHONY: help install tools build demo test test-net tools-net kill-test check fmt rego-test bundles bench docs docs-check ci
+.PHONY: help install tools build demo test fuzz-answers test-net tools-net kill-test check fmt rego-test bundles bench docs docs-check ci

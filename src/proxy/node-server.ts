@@ -299,7 +299,9 @@ function replyOf(response: ServerResponse): Reply {
         ['content-length', String(body.length)],
         ...(unread ? [['connection', 'close'] as const] : []),
       ]);
-      response.end(body);
+      // Node throws where content may not follow, and the client would see a cut connection instead of the refusal.
+      if (response.req.method === 'HEAD') response.end();
+      else response.end(body);
     },
     start,
     write: (chunk) => response.write(chunk),

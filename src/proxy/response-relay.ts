@@ -82,7 +82,8 @@ export class ResponseRelay implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
-    if (status < 200) {
+    // Node's parser lets three digits of any kind through: less than 100 is no interim answer.
+    if (status >= 100 && status < 200) {
       this.#interim += 1;
       const wrong = wrongInterim(status, this.#interim);
       if (wrong !== null) controller.abort(new ResponseFault('upstream.bad_response', wrong));

@@ -44,6 +44,7 @@ export function checkResponse({ method, status, headers }: ResponseHead): SoundR
   const checked = responseHeaders(headers);
   if (!checked.ok) return checked;
   const emptyStatus = EMPTY_STATUSES.has(status);
+  const empty = emptyStatus || method === 'HEAD';
   const contentType = valuesOf(headers, 'content-type')[0] ?? null;
   const [length] = valuesOf(headers, 'content-length');
   const kept = emptyStatus
@@ -54,10 +55,9 @@ export function checkResponse({ method, status, headers }: ResponseHead): SoundR
     headers: status === RESET_CONTENT ? [...kept, ['content-length', '0']] : kept,
     contentType,
     contentEncoding: codingsOf(headers)[0] ?? null,
-    announcedBytes:
-      length === undefined || emptyStatus || method === 'HEAD' ? null : Number(length),
-    endless: /^text\/event-stream *(;|$)/i.test(contentType ?? ''),
-    empty: emptyStatus || method === 'HEAD',
+    announcedBytes: length === undefined || empty ? null : Number(length),
+    endless: !empty && /^text\/event-stream *(;|$)/i.test(contentType ?? ''),
+    empty,
   };
 }
 

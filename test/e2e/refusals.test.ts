@@ -96,3 +96,20 @@ void test('garbage behind a call never stands in the answer to that call', async
   await eventually(() => reasons().length === 2);
   assert.deepEqual(reasons().toSorted(), ['call.malformed', 'policy.allowed']);
 });
+
+void test('a refused HEAD gets the head of its refusal and no content, and the connection goes on', async (t) => {
+  const { sidecar } = await stageMail(t);
+  const request = (path: string, more = '') =>
+    `HEAD ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n${more}\r\n`;
+  const { raw } = await exchange(
+    sidecar.ports.gateway,
+    request('/none') + request('/tools/gmail/none', 'Connection: close\r\n'),
+    { untilClosed: true },
+  );
+  const reasons = [...raw.matchAll(/\r\nx-egret-reason: ([^\r]*)\r\n/g)].map(
+    ([, reason]) => reason,
+  );
+  assert.deepEqual(reasons, ['call.unknown_route', 'policy.no_match']);
+  assert.match(raw, /\r\ncontent-length: [1-9]/);
+  assert.match(raw, /^(HTTP\/1\.1 40[34][^\r]*\r\n([^\r]+\r\n)+\r\n){2}$/);
+});
