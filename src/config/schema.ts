@@ -262,7 +262,7 @@ export const configSchema = z.strictObject({
       fuelMax: positive(2_147_483_647)
         .optional()
         .describe(
-          'Steps of one policy evaluation. Default 200 million and 1000 per character of input.',
+          'Steps of one policy evaluation. Default 200 million and 8000 per character of input.',
         ),
       policyMemoryBytesMax: z
         .int()

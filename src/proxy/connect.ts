@@ -91,13 +91,14 @@ function authorityOf(incoming: Incoming): Authority | Refused {
 }
 
 /** Clients show little of a refused CONNECT, so the reason stands in headers, too. */
-function answer(client: Duplex, reason: ReasonCode, id: string): void {
+function answer(client: Duplex, reason: ReasonCode, id: string | null): void {
   const { status } = REASONS[reason];
   const { message } = refusal(id, reason).refusal;
   const body = `${reason}: ${message}\n`;
+  const decision = id === null ? '' : `x-egret-decision-id: ${id}\r\n`;
   client.end(
     `HTTP/1.1 ${status} ${status === 403 ? 'Forbidden' : 'Refused'}\r\n` +
-      `content-type: text/plain\r\nx-egret-reason: ${reason}\r\nx-egret-decision-id: ${id}\r\n` +
+      `content-type: text/plain\r\nx-egret-reason: ${reason}\r\n${decision}` +
       `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   );
 }

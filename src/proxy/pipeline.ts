@@ -35,7 +35,7 @@ export async function handleCall(
   const slot = parts.admission.enter();
   if ('refused' in slot) {
     parts.shed(slot.refused);
-    answer(reply, refuse(id, slot.refused).refusal, route.shape);
+    answer(reply, refuse(null, slot.refused).refusal, route.shape);
     return;
   }
   try {

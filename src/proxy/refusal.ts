@@ -37,9 +37,9 @@ function common(refusal: Refusal, contentType: string): [string, string][] {
   const headers: [string, string][] = [
     ['content-type', contentType],
     ['cache-control', 'no-store'],
-    ['x-egret-decision-id', refusal.decisionId],
     ['x-egret-reason', refusal.reason],
   ];
+  if (refusal.decisionId !== null) headers.push(['x-egret-decision-id', refusal.decisionId]);
   if (REASONS[refusal.reason].retryable) headers.push(['retry-after', '1']);
   if (refusal.reason === 'identity.unauthenticated') headers.push(['www-authenticate', 'Bearer']);
   return headers;
@@ -66,8 +66,8 @@ function toolError(
   refusal: Refusal,
   shape: { readonly era: McpEra; readonly id: McpId },
 ): RenderedRefusal {
-  const said = `${whyAndWhatNow(refusal)} Decision ${refusal.decisionId}.`;
-  const text = `Refused (${refusal.reason}): ${said}`;
+  const decision = refusal.decisionId === null ? '' : ` Decision ${refusal.decisionId}.`;
+  const text = `Refused (${refusal.reason}): ${whyAndWhatNow(refusal)}${decision}`;
   const body = mcpToolError(shape.id, shape.era, text, {
     'egret.dev/refusal': advice(refusal),
   });
@@ -97,7 +97,7 @@ function rpcError(refusal: Refusal, id: McpId | null): RenderedRefusal {
 
 function advice(refusal: Refusal): {
   reason: ReasonCode;
-  decision_id: string;
+  decision_id: string | null;
   retryable: boolean;
   requestable: boolean;
 } {

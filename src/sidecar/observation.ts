@@ -3,7 +3,7 @@
  * client span toward the tool, metrics with the trace as exemplar, one log line. The pipeline only says what happens.
  * Shell: owns the span of one call.
  */
-import type { Operation } from '../call/tool-call.ts';
+import { type Operation, shownMethod, shownName } from '../call/tool-call.ts';
 import type { ReasonCode } from '../decision/reason.ts';
 import { headerOf } from '../proxy/message-rules.ts';
 import type { Decision, Watch, Watched } from '../proxy/ports.ts';
@@ -181,6 +181,11 @@ class CallWatch implements Watch {
     return recognition.ok ? recognition.call.tool : null;
   }
 
+  #shownTool(): string | null {
+    const { recognition } = this.#watched;
+    return recognition.ok ? shownName(recognition.call.tool) : null;
+  }
+
   #exemplar(): string | undefined {
     return this.#span.sampled ? this.#span.traceId : undefined;
   }
@@ -190,7 +195,7 @@ class CallWatch implements Watch {
       decision_id: this.#watched.id,
       trace_id: this.#span.traceId,
       listener: this.#watched.route.listener,
-      tool: this.#tool()?.name ?? null,
+      tool: this.#shownTool(),
       reason,
     };
   }
@@ -226,13 +231,18 @@ function callAttributes(
   return {
     ...common,
     [A.genAiOperationName]: EXECUTE_TOOL,
-    [A.genAiToolName]: tool.name,
+    [A.genAiToolName]: shownName(tool),
     [A.operation]: tool.operation,
     [A.toolKnown]: tool.known,
     [A.serverAddress]: destination.host,
     [A.serverPort]: destination.port,
     ...(tool.server === null ? {} : { [A.toolServer]: tool.server }),
-    ...(mcp === null ? {} : { [A.mcpMethodName]: mcp.method, [A.mcpProtocolVersion]: mcp.version }),
+    ...(mcp === null
+      ? {}
+      : {
+          [A.mcpMethodName]: shownMethod(mcp.method),
+          [A.mcpProtocolVersion]: mcp.version,
+        }),
   };
 }
 

@@ -184,6 +184,7 @@ void test('calls over callsMax are turned away while those under way go on', asy
   await eventually(() => tool.received.length === 3);
   const refused = await sendMail(sidecar.ports);
   assert.deepEqual([refused.status, refused.reason], [503, 'call.overloaded']);
+  assert.equal(refused.decisionId, '', 'an id that no record has');
   release();
   for (const { reason } of await Promise.all(under)) assert.equal(reason, '');
   assert.match(await adminText(sidecar.ports, '/metrics'), /egret_shed_total\{[^}]*\} 1/);
