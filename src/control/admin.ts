@@ -28,6 +28,8 @@ export interface ControlServer {
 
 const REQUEST_TIMEOUT_MS = 10_000;
 const CONNECTIONS_MAX = 64;
+/** For requests under way when the process stops; what they ask for takes milliseconds. */
+const CLOSE_GRACE_MS = 2000;
 
 /** @param host the configured host of the listener, a name it may be asked by. */
 export function adminApp(view: AdminView, host: string): Express {
@@ -125,8 +127,12 @@ export async function serveControl(
     address: { host: at.host, port: (server.address() as AddressInfo).port },
     close: () =>
       new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
+        const cut = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
+        server.close(() => {
+          clearTimeout(cut);
+          resolve();
+        });
+        server.closeIdleConnections();
       }),
   };
 }

@@ -4,6 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { startCollector } from '../telemetry/collector.ts';
@@ -249,4 +251,26 @@ void test('an attachment passes when its bytes were registered, and not otherwis
     .map(({ egret }) => egret.lifecycle)
     .filter((lifecycle) => lifecycle?.event === 'upload_registered');
   assert.equal(JSON.stringify(registered[0]?.detail).includes(SHA256), true);
+});
+
+void test('a review that is under way at SIGTERM is answered before the process ends', async (t) => {
+  const { sidecar } = await stageMail(t);
+  const body = JSON.stringify({ request: { tool: { name: 'gmail.send' }, arguments: {} } });
+  const socket = connect(sidecar.ports.decision, '127.0.0.1');
+  t.after(() => socket.destroy());
+  socket.write(
+    `POST /v1/review HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${REVIEW_TOKEN}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 9)}`,
+  );
+  await once(socket, 'connect');
+  const stopped = sidecar.stop();
+  const refusesCalls = () =>
+    new Promise<boolean>((resolve) => {
+      const call = connect(sidecar.ports.gateway, '127.0.0.1', () => resolve(false));
+      call.on('error', () => resolve(true)).on('connect', () => call.destroy());
+    });
+  await eventually(refusesCalls);
+  socket.write(body.slice(9));
+  const [answer] = (await once(socket, 'data')) as [Buffer];
+  assert.match(answer.toString(), /^HTTP\/1\.1 200 /);
+  assert.equal(await stopped, 0);
 });
