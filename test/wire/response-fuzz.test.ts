@@ -45,22 +45,32 @@ void test(`${ANSWERS} mutated answers do no harm`, {
 
 async function slice(t: TestContext, first: number, end: number): Promise<Record<Fate, number>> {
   const tools = await Promise.all(Array.from({ length: AT_ONCE }, () => startFuzzTool()));
-  const sidecar = await startSidecarProcess({ config: configFor(tools) });
   try {
-    const played = await playAll(sidecar, tools, first, end);
-    await assertWell(sidecar);
-    assert.equal(await sidecar.stop(), 0, sidecar.errors.join('\n'));
-    assert.deepEqual(sidecar.errors, []);
-    await assertVerifies(auditOf(sidecar));
-    const connections = tools.reduce((sum, tool) => sum + tool.connections(), 0);
-    t.diagnostic(`answers ${first} to ${end}: ${connections} connections`);
-    assert.ok(connections < played.length, 'no connection was used again');
-    return judged(played, readLeaves(auditOf(sidecar)));
+    const sidecar = await startSidecarProcess({ config: configFor(tools) });
+    try {
+      const played = await playAll(sidecar, tools, first, end);
+      const connections = tools.reduce((sum, tool) => sum + tool.connections(), 0);
+      t.diagnostic(`answers ${first} to ${end}: ${connections} connections`);
+      assert.ok(connections < played.length, 'no connection was used again');
+      return await judgedWithRecord(sidecar, played);
+    } finally {
+      await sidecar.kill();
+      sidecar.remove();
+    }
   } finally {
-    await sidecar.kill();
-    sidecar.remove();
     await Promise.all(tools.map((tool) => tool.close()));
   }
+}
+
+async function judgedWithRecord(
+  sidecar: SidecarProcess,
+  played: readonly Played[],
+): Promise<Record<Fate, number>> {
+  await assertWell(sidecar);
+  assert.equal(await sidecar.stop(), 0, sidecar.errors.join('\n'));
+  assert.deepEqual(sidecar.errors, []);
+  await assertVerifies(auditOf(sidecar));
+  return judged(played, readLeaves(auditOf(sidecar)));
 }
 
 /** How a call is made follows from its number, so that a run can be repeated. */
