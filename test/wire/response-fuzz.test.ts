@@ -17,6 +17,8 @@ const ANSWERS = Number(process.env['EGRET_FUZZ_ANSWERS'] ?? 1_500);
 const SEED = Number(process.env['EGRET_FUZZ_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 /** Answers to one sidecar: its record is read whole. */
 const SLICE = 10_000;
+/** With fewer, chance decides what comes of them. */
+const ENOUGH = 1_000;
 const AT_ONCE = 24;
 const LOOK_EVERY = 500;
 const FAULTS_SHOWN = 5;
@@ -51,7 +53,8 @@ async function slice(t: TestContext, first: number, end: number): Promise<Record
       const played = await playAll(sidecar, tools, first, end);
       const connections = tools.reduce((sum, tool) => sum + tool.connections(), 0);
       t.diagnostic(`answers ${first} to ${end}: ${connections} connections`);
-      assert.ok(connections < played.length, 'no connection was used again');
+      // Some connections were used again, or nothing was tried about what stands behind an answer.
+      if (ANSWERS >= ENOUGH) assert.ok(connections < played.length, `${connections} connections`);
       return await judgedWithRecord(sidecar, played);
     } finally {
       await sidecar.kill();
