@@ -11,6 +11,7 @@ import { auditOf } from '../e2e/stage.ts';
 import { type Answered, type Client, startClient } from './response-client.ts';
 import { type FuzzTool, startFuzzTool } from './response-fuzz-tool.ts';
 import { type FuzzedAnswer, fuzzedAnswer } from './response-mutation.ts';
+import { valuesOf } from './response-reader.ts';
 import { type Fate, fateOf, faultOf } from './response-verdict.ts';
 
 const ANSWERS = Number(process.env['EGRET_FUZZ_ANSWERS'] ?? 1_500);
@@ -27,6 +28,8 @@ interface Played {
   readonly sent: FuzzedAnswer;
   readonly seen: Answered;
   readonly requests: number;
+  /** The tool had reset the connection of the call before. */
+  readonly afterReset: boolean;
   readonly settled: boolean;
 }
 
@@ -110,6 +113,7 @@ async function playAll(
   let next = first;
   const lane = async (tool: FuzzTool, at: number) => {
     const clients = new Map<number, Client>();
+    let afterReset = false;
     while (next < end) {
       const index = next;
       next += 1;
@@ -122,7 +126,8 @@ async function playAll(
       tool.load(sent.script);
       const seen = await client.ask(sent.method, requestOf(sent, at));
       const settled = await tool.settled(sent.mayStay);
-      played.push({ sent, seen, settled, requests: tool.requests() });
+      played.push({ sent, seen, settled, afterReset, requests: tool.requests() });
+      afterReset = sent.script.at(-1) === 'reset';
     }
     for (const client of clients.values()) client.close();
   };
@@ -172,14 +177,23 @@ function judged(played: readonly Played[], leaves: readonly Leaf[]): Record<Fate
   return fates;
 }
 
-function faultIn({ sent, seen, requests, settled }: Played, leaves: readonly Leaf[]) {
+function faultIn(played: Played, leaves: readonly Leaf[]): string | null {
+  const { sent, seen, requests, settled } = played;
   const kinds = leaves.map(({ egret }) => egret.kind).toSorted();
   if (kinds.join() !== 'decision,outcome') return `recorded as ${kinds.join() || 'nothing'}`;
+  if (metReset(played)) return null;
   if (requests !== 1) return `sent ${requests} times`;
   if (!settled) return 'a connection with more or less than an answer on it was kept';
   const outcome = leaves.find(({ egret }) => egret.kind === 'outcome')?.egret.outcome;
   return outcome === undefined ? 'an outcome without content' : faultOf(sent, seen, outcome);
 }
+
+/** A reset and the next call can cross on their way. Then the call has met a dead connection, and is not repeated. */
+const metReset = ({ seen, requests, afterReset }: Played): boolean =>
+  requests === 0 &&
+  afterReset &&
+  seen.reading.kind === 'whole' &&
+  valuesOf(seen.reading.head, 'x-egret-reason').join() === 'upstream.reset';
 
 function described(fault: string, { sent, seen }: Played): string {
   const script = JSON.stringify(sent.script).slice(0, 1_500);
