@@ -37,6 +37,10 @@ const RESET_CONTENT = 205;
 /** These have no content, so a Content-Length would only mislead a client that believes it. */
 const EMPTY_STATUSES: ReadonlySet<number> = new Set([204, RESET_CONTENT, 304]);
 
+const FRAMING: ReadonlySet<string> = new Set(
+  'connection content-length transfer-encoding upgrade'.split(' '),
+);
+
 /** @returns `upstream.bad_response` where the answer could be taken for another one. */
 export function checkResponse({ method, status, headers }: ResponseHead): SoundResponse | Refused {
   const wrong = wrongStatus(status) ?? wrongFraming(headers, status) ?? wrongContent(headers);
@@ -65,6 +69,16 @@ export function checkResponse({ method, status, headers }: ResponseHead): SoundR
 export function wrongInterim(status: number, seen: number): string | null {
   if (status === 101) return 'another protocol although nobody asked for one';
   return seen > INTERIM_MAX ? 'interim answers without end' : null;
+}
+
+/**
+ * Trailers are dropped, but these would speak of framing after it is over (RFC 9110 section 6.5.1), and Node's parser
+ * believes them: it takes the next answer on the connection for no answer.
+ * @param names lower case.
+ */
+export function wrongTrailer(names: readonly string[]): string | null {
+  const found = names.find((name) => FRAMING.has(name));
+  return found === undefined ? null : `${found} as a trailer`;
 }
 
 function wrongStatus(status: number): string | null {

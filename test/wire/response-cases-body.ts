@@ -122,6 +122,23 @@ const CHUNKS: readonly ResponseCase[] = [
     chunks('5\r\nhello\r\n0\r\nSet-Cookie: a=1\r\nX-Egret-Reason: x\r\n\r\n'),
     { headers: { 'set-cookie': null, 'x-egret-reason': null } },
   ),
+  ...[
+    'Transfer-Encoding: identity',
+    'Transfer-Encoding: chunked',
+    'Transfer-Encoding: gzip, chunked',
+    'Content-Length: 5',
+    'Content-Length: 50',
+    'Connection: close',
+    'Connection: upgrade',
+    'Upgrade: h2c',
+  ].map((line) =>
+    cut(
+      `${line} as a trailer`,
+      chunks(`5\r\nhello\r\n0\r\n${line}\r\n\r\n`),
+      'upstream.bad_response',
+    ),
+  ),
+  passes('Keep-Alive as a trailer', chunks('5\r\nhello\r\n0\r\nKeep-Alive: timeout=0\r\n\r\n')),
   passes(
     'a second response behind the last chunk',
     `${chunks('5\r\nhello\r\n0\r\n\r\n')}${EVIL}`,

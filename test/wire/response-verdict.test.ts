@@ -74,7 +74,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   },
   'a cut before anything began': {
     seen: seen('', true),
-    outcome: { ...FAILED, status: 0 },
+    outcome: { ...FAILED, status: null },
     fault: 'cut without a word although nothing had begun',
   },
   'a cut that is on record as whole': {

@@ -45,10 +45,11 @@ function faultOfCut(sent: FuzzedAnswer, seen: Answered, outcome: Outcome): strin
   if (outcome.result !== 'upstream_error') return `cut, and recorded as ${outcome.result}`;
   if (!REASONS.has(outcome.reason)) return `cut for ${outcome.reason}`;
   if (sent.untouched) return 'a good answer is cut';
-  if (reading.kind !== 'partial' || reading.head === null) {
-    return outcome.status === 0 ? 'cut without a word although nothing had begun' : null;
-  }
   const { truth } = sent;
+  if (reading.kind !== 'partial' || reading.head === null) {
+    const begun = truth.head !== null && outcome.status !== null;
+    return begun ? null : 'cut without a word although nothing had begun';
+  }
   if (truth.head === null) return 'an answer began that has no sound head';
   if (truth.head.status !== reading.head.status) return 'another status';
   return truth.body.startsWith(reading.body) ? null : 'another body';
