@@ -39,7 +39,9 @@ function opened(localAddress: string): Promise<void> {
       resolve();
     });
     socket.on('data', (chunk: Buffer) => {
-      const status = answered ? undefined : /^HTTP\/1\.1 (\d{3})/.exec(chunk.toString('latin1'))?.[1];
+      const status = answered
+        ? undefined
+        : /^HTTP\/1\.1 (\d{3})/.exec(chunk.toString('latin1'))?.[1];
       answered = true;
       if (status !== undefined) tally.answers[status] = (tally.answers[status] ?? 0) + 1;
     });
