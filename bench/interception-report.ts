@@ -27,7 +27,7 @@ export function interceptionSection(interception: Interception | null): string[]
 const method = ({ rounds, seconds }: Interception) =>
   [
     'An HTTPS client sends the same mail, a `POST` of the mail API, through CONNECT to the same HTTPS upstream (nginx, one process, which reads each request before it answers). TLS is opened on the way: the client trusts the contender’s own authority, and the contender verifies the upstream.',
-    `One generator for all (bench/tls-load.ts, one Node process, TLS 1.3); ${rounds} interleaved rounds of ${seconds} s for each cell, the median counts. New connections: 16 at a time, each with CONNECT, a full handshake and one request.`,
+    `One generator for all (bench/tls-load.ts, one Node process, TLS 1.3); ${rounds} interleaved round${rounds === 1 ? '' : 's'} of ${seconds} s for each cell, the median counts. New connections: 16 at a time, each with CONNECT, a full handshake and one request.`,
     'Egret decides every call by the receipts rules and keeps a record of every decision; mitmproxy and Squid decide nothing and keep nothing. The generator itself bounds the direct row.',
   ].join('\n');
 

@@ -97,7 +97,8 @@ async function runRounds(
   const samples: Samples = new Map();
   for (const contender of contenders) {
     answerBytes.set(contender.key, await checkInterceptor(contender));
-    await generate(options, contender, { ...LOADS.sixteen, seconds: WARM_UP_SECONDS });
+    const warmUp = { ...LOADS.sixteen, seconds: WARM_UP_SECONDS };
+    if (!options.quick) await generate(options, contender, warmUp);
   }
   for (let round = 1; round <= rounds; round += 1) {
     for (const cell of CELLS) {

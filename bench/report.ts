@@ -18,13 +18,7 @@ export function renderReport(result: Result): string {
     machine(result),
     '## Method',
     method(result),
-    ...CONNECTIONS.flatMap((connections) => [
-      `## ${connections} connection${connections === 1 ? '' : 's'}`,
-      rowsTable(result, connections),
-    ]),
-    '## Ratios',
-    'Egret (record written) beside each peer of this run. Above 1 is better for Egret in every column.',
-    ratiosTable(result),
+    ...(result.rows.length > 0 ? gatewaySections(result) : []),
     ...interceptionSection(result.interception),
     '## Parts',
     partsTable(result),
@@ -35,6 +29,16 @@ export function renderReport(result: Result): string {
     '',
   ].join('\n\n');
 }
+
+const gatewaySections = (result: Result): string[] => [
+  ...CONNECTIONS.flatMap((connections) => [
+    `## ${connections} connection${connections === 1 ? '' : 's'}`,
+    rowsTable(result, connections),
+  ]),
+  '## Ratios',
+  'Egret (record written) beside each peer of this run. Above 1 is better for Egret in every column.',
+  ratiosTable(result),
+];
 
 function machine({ machine: found }: Result): string {
   const memory = `${Math.round(found.memoryBytes / 2 ** 30)} GiB`;
