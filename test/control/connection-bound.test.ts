@@ -17,7 +17,7 @@ async function stage(t: TestContext): Promise<number> {
     status: () => ({}),
   };
   const at = { host: '127.0.0.1', port: 0 };
-  const server = await serveControl(adminApp(view), at, () => undefined);
+  const server = await serveControl(adminApp(view, at.host), at, { connected: () => undefined });
   t.after(() => server.close());
   return server.address.port;
 }
@@ -50,12 +50,12 @@ test('a connection that asked lately outlasts ones that never did', async (t) =>
   const asking = await opened(t, port);
   const mute = await opened(t, port);
   const gone = once(mute, 'close');
-  asking.write('GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n');
+  asking.write('GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
   await once(asking, 'data');
   for (let more = 0; more < CONNECTIONS_MAX - 1; more += 1) await opened(t, port);
   await gone;
   assert.equal(asking.destroyed, false);
-  asking.write('GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n');
+  asking.write('GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
   const [second] = (await once(asking, 'data')) as [Buffer];
   assert.match(second.toString(), /^HTTP\/1\.1 200 /);
 });
