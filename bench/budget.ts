@@ -114,8 +114,8 @@ function connections({ micro: { standing } }: Result): BudgetLine[] {
       bytes !== undefined && bytes < CONNECTION_KB_MAX * KB,
     );
   return [
-    each('idle tunnel, 2000 of them', standing?.tunnelBytes),
-    each('event stream, 500 of them', standing?.streamBytes),
-    each('idle connection with opened TLS, 500 of them', standing?.interceptedBytes),
+    each('idle tunnel', standing?.tunnelBytes),
+    each('event stream', standing?.streamBytes),
+    each('idle connection with opened TLS', standing?.interceptedBytes),
   ];
 }

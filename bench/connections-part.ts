@@ -1,6 +1,6 @@
 /**
  * What a connection that only stands costs: resident memory of the sidecar for each of 2,000 idle CONNECT tunnels, of
- * 500 event streams beside them, and of 500 connections whose TLS it opened. Shell: owns the connections while it
+ * 500 event streams beside them, and of 500 connections whose TLS it opened; a quarter of them in a quick run. Shell: owns the connections while it
  * measures.
  */
 import { readFileSync } from 'node:fs';
@@ -14,11 +14,9 @@ import type { Standing } from './result.ts';
 import { type Sidecar, startSidecar } from './sidecar.ts';
 import { usageOf } from './usage.ts';
 
-const TUNNELS = 2000;
-const STREAMS = 500;
-const INTERCEPTED = 500;
-/** Opened and closed before anything is counted: code, tables and pools that every process has once. */
-const WARM_UP = 200;
+/** `warmUp`: opened and closed before anything is counted: code, tables and pools that every process has once. */
+const WHOLE = { tunnels: 2000, streams: 500, intercepted: 500, warmUp: 200 };
+const QUICK = { tunnels: 500, streams: 125, intercepted: 125, warmUp: 100 };
 const HOST = 'idle.example';
 const PLACE = `${HOST}:443`;
 const CONNECT = `CONNECT ${PLACE} HTTP/1.1\r\nHost: ${PLACE}\r\n\r\n`;
@@ -34,6 +32,7 @@ export interface ConnectionsOptions {
   readonly children: Children;
   readonly directory: string;
   readonly bundleDirectory: string;
+  readonly quick: boolean;
   readonly progress: (text: string) => void;
 }
 
@@ -47,9 +46,11 @@ export async function measureConnections(options: ConnectionsOptions): Promise<S
   const closed = await measureClosed(options, upstreamPort);
   const interceptedBytes = await measureIntercepted(options, upstreamPort);
   await options.children.end(far);
-  const counts = { tunnels: TUNNELS, streams: STREAMS, intercepted: INTERCEPTED };
-  return { ...counts, ...closed, interceptedBytes };
+  const { tunnels, streams, intercepted } = countsOf(options);
+  return { tunnels, streams, intercepted, ...closed, interceptedBytes };
 }
+
+const countsOf = ({ quick }: ConnectionsOptions) => (quick ? QUICK : WHOLE);
 
 async function measureClosed(options: ConnectionsOptions, upstreamPort: number) {
   const sidecar = await start(options, upstreamPort, 'idle', {});
@@ -58,19 +59,23 @@ async function measureClosed(options: ConnectionsOptions, upstreamPort: number) 
   const post = renderRequest(gateway.host, REQUEST_PATH, ALLOWED_BODY);
   const tunnel = () => opened(proxyPort, CONNECT, '200 Connection Established');
   const stream = () => opened(Number(gateway.port), post, UPSTREAM_MARK);
-  close([...(await many(WARM_UP, tunnel)), ...(await many(WARM_UP, stream))]);
+  const counts = countsOf(options);
+  close([...(await many(counts.warmUp, tunnel)), ...(await many(counts.warmUp, stream))]);
   const before = await settledBytes(sidecar);
-  options.progress(`part: connections: ${TUNNELS} tunnels`);
-  const tunnels = await many(TUNNELS, tunnel);
+  options.progress(`part: connections: ${counts.tunnels} tunnels`);
+  const tunnels = await many(counts.tunnels, tunnel);
   const between = await settledBytes(sidecar);
-  options.progress(`part: connections: ${STREAMS} event streams`);
-  const streams = await many(STREAMS, stream);
+  options.progress(`part: connections: ${counts.streams} event streams`);
+  const streams = await many(counts.streams, stream);
   const after = await settledBytes(sidecar);
   const gone = [...tunnels, ...streams].filter((socket) => socket.destroyed).length;
   close([...tunnels, ...streams]);
   await options.children.end(sidecar.child);
   if (gone > 0) throw new Error(`${gone} connections did not stand until the end`);
-  return { tunnelBytes: (between - before) / TUNNELS, streamBytes: (after - between) / STREAMS };
+  return {
+    tunnelBytes: (between - before) / counts.tunnels,
+    streamBytes: (after - between) / counts.streams,
+  };
 }
 
 async function measureIntercepted(options: ConnectionsOptions, upstreamPort: number) {
@@ -81,14 +86,15 @@ async function measureIntercepted(options: ConnectionsOptions, upstreamPort: num
     const socket = await opened(sidecar.proxyPort, CONNECT, '200 Connection Established');
     return secured(socket, ca);
   };
-  close(await many(WARM_UP, inside));
+  const { intercepted, warmUp } = countsOf(options);
+  close(await many(warmUp, inside));
   const before = await settledBytes(sidecar);
-  options.progress(`part: connections: ${INTERCEPTED} with opened TLS`);
-  const sockets = await many(INTERCEPTED, inside);
+  options.progress(`part: connections: ${intercepted} with opened TLS`);
+  const sockets = await many(intercepted, inside);
   const after = await settledBytes(sidecar);
   close(sockets);
   await options.children.end(sidecar.child);
-  return (after - before) / INTERCEPTED;
+  return (after - before) / intercepted;
 }
 
 const start = (
