@@ -53,7 +53,7 @@ function method(result: Result): string {
     `${result.rounds} interleaved rounds of ${result.seconds} s for each cell; every figure is the median of the rounds. One proxy process or worker each.`,
     'Egret, the OPA rows and OPA-Envoy decide every call by the receipts rules and keep a record of every decision; Egret has its metrics on.',
     'Before and after the rounds each of them is asked for a refusal, and a row with an error, an answer that is not the upstream’s, or an answer without a decision record does not count.',
-    'Memory for each connection that stands is what the resident memory of the sidecar grew by, divided, after garbage was collected; connections of the same kind were opened and closed before.',
+    'Memory for each connection that stands is what the resident memory of the sidecar grew by, divided, after garbage was collected; a few of the same kind were opened and closed before.',
     '`added` is p50 less the p50 of the direct row. `CPU/call` is processor time of the row’s own processes for each call, which a busy machine distorts least. Memory is resident memory of all processes of the row: the median after the measurements and the highest peak since the start.',
   ].join('\n');
 }
