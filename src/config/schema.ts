@@ -238,7 +238,9 @@ export const configSchema = z.strictObject({
         .describe('Milliseconds for a client to send a whole request. Default 60000.'),
       connectionsMax: positive(65_536)
         .default(1024)
-        .describe('Open connections of one listener. Default 1024; further ones are closed.'),
+        .describe(
+          'Open connections of one listener. Default 1024; further ones are closed, as are those that would take the descriptors kept for the admin port and the audit log.',
+        ),
       callsMax: positive(65_536)
         .default(512)
         .describe('Calls under way at once. Default 512; further ones get call.overloaded.'),

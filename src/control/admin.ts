@@ -9,6 +9,7 @@ import type { Duplex } from 'node:stream';
 import express, { type Express } from 'express';
 import { parseAuthority } from '../call/authority.ts';
 import type { ReasonCode } from '../decision/reason.ts';
+import { boundConnections } from './connection-bound.ts';
 
 export interface AdminView {
   /** Started: the listeners are open. */
@@ -113,7 +114,7 @@ export async function serveControl(
     },
     app,
   );
-  server.maxConnections = CONNECTIONS_MAX;
+  boundConnections(server, CONNECTIONS_MAX);
   server.on('connection', connected);
   if (broken !== undefined) tellBroken(server, broken);
   await new Promise<void>((resolve, reject) => {

@@ -39,6 +39,8 @@ export interface ServerHandlers {
   readonly broken: (cause: BrokenCause, remoteAddress: string) => void;
   /** A connection beyond `connectionsMax` was closed. */
   readonly dropped: () => void;
+  /** False of a connection that must be closed at once. */
+  readonly mayServe: (socket: Socket) => boolean;
   /** Every connection that is served, adopted ones included. */
   readonly connected: (socket: Socket) => void;
 }
@@ -110,7 +112,10 @@ function httpServer(bounds: ServerBounds, handlers: ServerHandlers): Server {
   server.maxConnections = bounds.connectionsMax;
   server.maxHeadersCount = HEADERS_MAX * 2;
   server.on('drop', handlers.dropped);
-  server.on('connection', handlers.connected);
+  server.on('connection', (socket) => {
+    if (handlers.mayServe(socket)) handlers.connected(socket);
+    else socket.destroy();
+  });
   server.on('clientError', (error, socket) => answerBroken(error, socket as Socket, handlers));
   server.on('connect', (request: IncomingMessage, socket: Duplex, head: Uint8Array) => {
     if (handlers.connect === undefined) refuseBroken('method', socket as Socket, handlers);

@@ -17,7 +17,7 @@ export interface CaptureSetup {
   readonly limits: Config['limits'];
   readonly parts: Parts;
   readonly inside: Inside;
-  readonly rejections: Pick<ServerHandlers, 'broken' | 'dropped'>;
+  readonly rejections: Pick<ServerHandlers, 'broken' | 'dropped' | 'mayServe'>;
 }
 
 /** Without IPv6 in the kernel there is nothing to capture of it, and no loopback address to listen on. */
@@ -49,6 +49,7 @@ export async function openCapture(setup: CaptureSetup): Promise<Capture> {
     tls: inside.tlsEntry(http.adopt),
     connected,
     dropped: rejections.dropped,
+    mayServe: rejections.mayServe,
     broken: (remoteAddress) => rejections.broken('timeout', remoteAddress),
   });
   return {

@@ -12,6 +12,7 @@ import type { UploadRegistry } from '../decision/uploads.ts';
 import type { AdmissionControl } from '../proxy/admission.ts';
 import type { Capture } from '../proxy/capture.ts';
 import { type ConnectParts, handleConnect } from '../proxy/connect.ts';
+import type { Descriptors } from '../proxy/descriptors.ts';
 import { forwardRoute } from '../proxy/forward-route.ts';
 import { gatewayRoutes, gatewayTarget } from '../proxy/gateway-route.ts';
 import { type ListeningServer, listenHttp, type ServerHandlers } from '../proxy/node-server.ts';
@@ -38,6 +39,7 @@ export interface ListenerParts {
   readonly config: Config;
   readonly parts: Parts;
   readonly admission: AdmissionControl;
+  readonly descriptors: Descriptors;
   readonly resolve: Resolver;
   readonly clients: readonly Client[];
   readonly uploads: UploadRegistry;
@@ -220,9 +222,10 @@ async function listenProxy(shared: ListenerParts, inside: Inside): Promise<Liste
 function rejections(
   shared: ListenerParts,
   listener: 'gateway' | 'proxy' | 'capture',
-): Pick<ServerHandlers, 'broken' | 'dropped'> {
+): Pick<ServerHandlers, 'broken' | 'dropped' | 'mayServe'> {
   return {
     broken: (cause, remoteAddress) => recordBroken(shared, { listener, cause, remoteAddress }),
     dropped: () => shared.metrics.shed('connections'),
+    mayServe: shared.descriptors.mayServe,
   };
 }

@@ -9,6 +9,7 @@ import type { Config } from '../config/schema.ts';
 import { loadClients } from '../control/credential.ts';
 import { UploadRegistry } from '../decision/uploads.ts';
 import { type AdmissionControl, createAdmission } from '../proxy/admission.ts';
+import { createDescriptors, type Descriptors, descriptorLimit } from '../proxy/descriptors.ts';
 import type { Parts } from '../proxy/ports.ts';
 import { createResolver, type Resolver } from '../proxy/resolver.ts';
 import { createUpstream, type Upstream } from '../proxy/upstream.ts';
@@ -80,6 +81,7 @@ export async function startSidecar(config: Config, context: SidecarContext): Pro
 
 interface Outside {
   readonly admission: AdmissionControl;
+  readonly descriptors: Descriptors;
   readonly resolve: Resolver;
   readonly upstream: Upstream;
   readonly uploads: UploadRegistry;
@@ -90,9 +92,11 @@ interface Outside {
 function openOutside(config: Config, metrics: Metrics, trust: UpstreamTrust): Outside {
   const ownPorts = new Set<number>();
   const resolve = createResolver({ ...placesOf(config), ownPorts: () => ownPorts });
+  const descriptors = createDescriptors(descriptorLimit(), () => metrics.shed('descriptors'));
   const upstream = createUpstream({
     ...config.upstream,
     resolve,
+    mayDial: descriptors.mayDial,
     tlsFor: trust.tlsFor,
     onConnected: metrics.observeConnect,
   });
@@ -102,7 +106,7 @@ function openOutside(config: Config, metrics: Metrics, trust: UpstreamTrust): Ou
   });
   metrics.watchUploads(() => uploads.size);
   const admission = createAdmission(config.limits, metrics.addTunnels);
-  return { admission, resolve, upstream, uploads, ownPorts };
+  return { admission, descriptors, resolve, upstream, uploads, ownPorts };
 }
 
 interface Built extends Outside {
