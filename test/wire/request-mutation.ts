@@ -2,23 +2,7 @@
  * Broken and odd requests made from sound ones by a generator with a seed: bytes deleted, inserted and replaced, fields
  * doubled and dropped, bodies cut into chunks again, targets bent, requests run together or cut apart. Pure.
  */
-/** From 0 up to 1, the same every time for a seed. */
-export type Random = () => number;
-
-/** Mulberry32. */
-export function randomFrom(seed: number): Random {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-const below = (random: Random, limit: number) => Math.floor(random() * limit);
-export const oneOf = <T>(random: Random, list: readonly T[]): T =>
-  list[below(random, list.length)] as T;
+import type { Dice } from './response-dice.ts';
 
 const PIECES = [
   '\r',
@@ -126,67 +110,67 @@ const TARGETS = [
 ];
 const VERSIONS = ['HTTP/1.0', 'HTTP/1.1', 'HTTP/2.0', 'HTTP/0.9', 'HTTP/1.2', ''];
 
-type Mutation = (text: string, random: Random) => string;
+type Mutation = (text: string, dice: Dice) => string;
 
 const splice = (text: string, at: number, drop: number, put: string) =>
   text.slice(0, at) + put + text.slice(at + drop);
 
 /** Mostly in the head, where more depends on a byte. */
-function placeIn(text: string, random: Random): number {
+function placeIn(text: string, dice: Dice): number {
   const head = text.indexOf('\r\n\r\n') + 4;
-  return below(random, random() < 0.8 && head > 4 ? head : text.length + 1);
+  return dice.below(dice.chance(0.8) && head > 4 ? head : text.length + 1);
 }
 
-const lines: (change: (lines: string[], random: Random) => void) => Mutation =
-  (change) => (text, random) => {
+const lines: (change: (lines: string[], dice: Dice) => void) => Mutation =
+  (change) => (text, dice) => {
     const end = text.indexOf('\r\n\r\n');
     if (end === -1) return text;
     const head = text.slice(0, end).split('\r\n');
-    change(head, random);
+    change(head, dice);
     return head.join('\r\n') + text.slice(end);
   };
 
 /** Method, target and version: one of them is another. */
-const requestLine: (change: (parts: string[], random: Random) => void) => Mutation = (change) =>
-  lines((head, random) => {
+const requestLine: (change: (parts: string[], dice: Dice) => void) => Mutation = (change) =>
+  lines((head, dice) => {
     const parts = (head[0] ?? '').split(' ');
-    change(parts, random);
+    change(parts, dice);
     head[0] = parts.join(' ');
   });
 
 const MUTATIONS: readonly Mutation[] = [
-  (text, random) => splice(text, placeIn(text, random), 1 + below(random, 4), ''),
-  (text, random) => splice(text, placeIn(text, random), 0, oneOf(random, PIECES)),
-  (text, random) => splice(text, placeIn(text, random), 1, oneOf(random, PIECES)),
-  (text, random) => splice(text, placeIn(text, random), 1, String.fromCharCode(below(random, 256))),
-  (text, random) => text.slice(0, placeIn(text, random)),
-  lines((head, random) => head.splice(1 + below(random, head.length), 0, oneOf(random, FIELDS))),
-  lines((head, random) => head.push(oneOf(random, head))),
-  lines((head, random) => {
-    if (head.length > 1) head.splice(1 + below(random, head.length - 1), 1);
+  (text, dice) => splice(text, placeIn(text, dice), 1 + dice.below(4), ''),
+  (text, dice) => splice(text, placeIn(text, dice), 0, dice.pick(PIECES)),
+  (text, dice) => splice(text, placeIn(text, dice), 1, dice.pick(PIECES)),
+  (text, dice) => splice(text, placeIn(text, dice), 1, String.fromCharCode(dice.below(256))),
+  (text, dice) => text.slice(0, placeIn(text, dice)),
+  lines((head, dice) => head.splice(1 + dice.below(head.length), 0, dice.pick(FIELDS))),
+  lines((head, dice) => head.push(dice.pick(head))),
+  lines((head, dice) => {
+    if (head.length > 1) head.splice(1 + dice.below(head.length - 1), 1);
   }),
-  lines((head, random) => {
-    if (head.length > 1) head[1 + below(random, head.length - 1)] = oneOf(random, FIELDS);
+  lines((head, dice) => {
+    if (head.length > 1) head[1 + dice.below(head.length - 1)] = dice.pick(FIELDS);
   }),
-  requestLine((parts, random) => {
-    parts[0] = oneOf(random, METHODS);
+  requestLine((parts, dice) => {
+    parts[0] = dice.pick(METHODS);
   }),
-  requestLine((parts, random) => {
-    parts[1] = (parts[1] ?? '') + oneOf(random, TARGETS);
+  requestLine((parts, dice) => {
+    parts[1] = (parts[1] ?? '') + dice.pick(TARGETS);
   }),
-  requestLine((parts, random) => {
+  requestLine((parts, dice) => {
     const target = parts[1] ?? '';
-    parts[1] = splice(target, below(random, target.length + 1), 0, oneOf(random, TARGETS));
+    parts[1] = splice(target, dice.below(target.length + 1), 0, dice.pick(TARGETS));
   }),
-  requestLine((parts, random) => {
-    parts[2] = oneOf(random, VERSIONS);
+  requestLine((parts, dice) => {
+    parts[2] = dice.pick(VERSIONS);
   }),
   rechunked,
   resized,
 ];
 
 /** The body in chunks of other sizes, some with an extension, a trailer, or a size that is not true. */
-function rechunked(text: string, random: Random): string {
+function rechunked(text: string, dice: Dice): string {
   const end = text.indexOf('\r\n\r\n');
   if (end === -1) return text;
   const head = text
@@ -196,34 +180,35 @@ function rechunked(text: string, random: Random): string {
   let rest = text.slice(end + 4);
   let body = '';
   while (rest !== '') {
-    const size = 1 + below(random, Math.min(rest.length, 64));
-    const said = random() < 0.02 ? size + 1 : size;
-    const extension = random() < 0.1 ? oneOf(random, [';a', ';a=b', ';a="b"', ';', ' ;a']) : '';
+    const size = 1 + dice.below(Math.min(rest.length, 64));
+    const said = dice.chance(0.02) ? size + 1 : size;
+    const extension = dice.chance(0.1) ? dice.pick([';a', ';a=b', ';a="b"', ';', ' ;a']) : '';
     body += `${said.toString(16)}${extension}\r\n${rest.slice(0, size)}\r\n`;
     rest = rest.slice(size);
   }
-  const trailer = random() < 0.3 ? `${oneOf(random, FIELDS)}\r\n` : '';
-  const method = random() < 0.7 ? (head[0] ?? '').replace(/^(GET|HEAD|DELETE)\b/, 'POST') : head[0];
+  const trailer = dice.chance(0.3) ? `${dice.pick(FIELDS)}\r\n` : '';
+  const method = dice.chance(0.7)
+    ? (head[0] ?? '').replace(/^(GET|HEAD|DELETE)\b/, 'POST')
+    : head[0];
   const lines = [method, ...head.slice(1), 'Transfer-Encoding: chunked'];
   return `${lines.join('\r\n')}\r\n\r\n${body}0\r\n${trailer}\r\n`;
 }
 
 /** A length that is a little off. */
-function resized(text: string, random: Random): string {
+function resized(text: string, dice: Dice): string {
   return text.replace(/content-length: *(\d+)/i, (_, length: string) => {
-    const off = Number(length) + oneOf(random, [-1, 1, -2, 2, 10]);
+    const off = Number(length) + dice.pick([-1, 1, -2, 2, 10]);
     return `Content-Length: ${Math.max(0, off)}`;
   });
 }
 
 /** @returns what is written to one connection, a piece at a time. */
-export function mutatedRequest(base: () => string, random: Random): string[] {
+export function mutatedRequest(base: () => string, dice: Dice): string[] {
   let text = base();
-  for (let left = below(random, 4); left > 0; left -= 1)
-    text = oneOf(random, MUTATIONS)(text, random);
-  if (random() < 0.15) text += base();
-  if (random() < 0.05) text = oneOf(random, MUTATIONS)(text, random);
-  if (random() >= 0.1) return [text];
-  const at = below(random, text.length + 1);
+  for (let left = dice.below(4); left > 0; left -= 1) text = dice.pick(MUTATIONS)(text, dice);
+  if (dice.chance(0.15)) text += base();
+  if (dice.chance(0.05)) text = dice.pick(MUTATIONS)(text, dice);
+  if (!dice.chance(0.1)) return [text];
+  const at = dice.below(text.length + 1);
   return [text.slice(0, at), text.slice(at)];
 }

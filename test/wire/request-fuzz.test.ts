@@ -18,8 +18,9 @@ import { MCP_CASES } from './request-cases-mcp.ts';
 import { ODDITY_CASES } from './request-cases-oddities.ts';
 import { TARGET_CASES } from './request-cases-target.ts';
 import { Ledger } from './request-ledger.ts';
-import { mutatedRequest, oneOf, randomFrom } from './request-mutation.ts';
+import { mutatedRequest } from './request-mutation.ts';
 import { type RequestStage, stageOrigins, stageRequests } from './request-stage.ts';
+import { rollDice } from './response-dice.ts';
 
 const ROUNDS = Number(process.env['EGRET_FUZZ_REQUESTS'] ?? 2_000);
 /** To begin later in the same series. */
@@ -141,13 +142,13 @@ function collect({ origins, records }: RequestStage, ledger: Ledger): void {
 
 /** One connection: everything is written, the answers are awaited, the client leaves. */
 async function strike(stage: RequestStage, ledger: Ledger, round: number): Promise<void> {
-  const random = randomFrom(SEED * 31 + round);
-  const at = oneOf(random, LISTENERS);
-  const origin = oneOf(random, stage.origins);
+  const dice = rollDice(SEED, round);
+  const at = dice.pick(LISTENERS);
+  const origin = dice.pick(stage.origins);
   const [sound, odd] = BASES_AT[at];
   const base = () =>
-    baseOf(oneOf(random, random() < SOUND_SHARE ? sound : odd), stage, origin, round);
-  const pieces = mutatedRequest(base, random);
+    baseOf(dice.pick(dice.chance(SOUND_SHARE) ? sound : odd), stage, origin, round);
+  const pieces = mutatedRequest(base, dice);
   const { raw, hung } = await send(stage.sidecar.ports[at], pieces);
   const told = JSON.stringify(pieces);
   if (hung) ledger.findings.push(`round ${round}: the connection is kept: ${told}`);
