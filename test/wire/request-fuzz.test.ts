@@ -106,9 +106,13 @@ async function run(
     const { calls, audit } = await statusOf(stage.sidecar);
     return calls.under_way === 0 && calls.tunnels === 0 && audit.openCalls === 0;
   });
-  // nginx says what it saw a moment after it has answered.
-  await new Promise((resolve) => setTimeout(resolve, 200));
   collect(stage, ledger);
+  // nginx says what it saw a moment after it has answered.
+  const deadline = performance.now() + HANG_MS;
+  while (ledger.untold > 0 && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    collect(stage, ledger);
+  }
   ledger.close();
   assert.deepEqual(ledger.findings.slice(0, FINDINGS_SHOWN), [], `EGRET_FUZZ_SEED=${SEED}`);
   assert.deepEqual(stage.sidecar.errors, [], `EGRET_FUZZ_SEED=${SEED}`);

@@ -80,6 +80,15 @@ export class Ledger {
     this.#forgetEnded();
   }
 
+  /** Calls that ended well and that no tool has told of yet. */
+  get untold(): number {
+    let untold = this.#waiting.length;
+    for (const { seen, ended } of this.#decided.values()) {
+      if (seen === 0 && ended === 'completed') untold += 1;
+    }
+    return untold;
+  }
+
   /** After the last call has ended. */
   close(): void {
     for (const [origin, seen] of this.#waiting) {
