@@ -14,6 +14,7 @@ import type { BoundPlace, Incoming } from './exchange.ts';
 import { checkVersion, headerOf } from './message-rules.ts';
 import type { TlsEntry } from './tls-entry.ts';
 import { handleTunnel, recordTunnelRefusal, type TunnelParts } from './tunnel-call.ts';
+import { checkNoUpgrade } from './websocket-handshake.ts';
 
 export interface ConnectParts {
   readonly tunnels: TunnelParts;
@@ -24,6 +25,7 @@ export interface ConnectParts {
   readonly tls: TlsEntry | null;
 }
 
+const FRAMING = ['content-length', 'transfer-encoding', 'expect'];
 const ESTABLISHED = 'HTTP/1.1 200 Connection Established\r\n\r\n';
 
 /** Resolves when the socket is handed on or the tunnel has ended; never rejects. */
@@ -72,15 +74,17 @@ function establish(client: Duplex, head: Uint8Array): void {
 }
 
 function authorityOf(incoming: Incoming): Authority | Refused {
-  const broken = checkVersion(incoming) ?? checkHeaders(incoming.headers);
+  const { headers } = incoming;
+  const broken = checkVersion(incoming) ?? checkHeaders(headers) ?? checkNoUpgrade(headers);
   if (broken !== null) return broken;
   if (incoming.bound !== null) {
     return refuse('call.method_not_allowed', 'CONNECT on a connection that leads to one place');
   }
   const authority = parseAuthority(incoming.target, null);
   if (!authority.ok) return authority;
-  if (headerOf(incoming, 'content-length') !== null) {
-    return refuse('call.bad_header', 'content-length in a CONNECT');
+  // Its bytes would be the first of the tunnel for one reader, and a body for another.
+  if (FRAMING.some((name) => headerOf(incoming, name) !== null)) {
+    return refuse('call.bad_header', 'a body in a CONNECT');
   }
   const text = headerOf(incoming, 'host');
   const host = text === null ? authority : parseAuthority(text, authority.port);
