@@ -31,7 +31,7 @@ void test('there are as many bad answers as promised, each under a name of its o
   assert.ok(CASES.length >= 150, `${CASES.length}`);
 });
 
-void test('bad answers', { timeout: 60_000 }, async (t) => {
+void test('bad answers', { timeout: 180_000 }, async (t) => {
   const tools = await Promise.all(CASES.map(({ script }) => startScriptedTool(script)));
   t.after(() => Promise.all(tools.map((tool) => tool.close())));
   const sidecar = await stageSidecar(t, {
