@@ -72,3 +72,26 @@ void test('a client that waits for 100 is asked for its body once its head is fo
   assert.equal(refused.status, 404);
   assert.equal(refused.ending, 'closed', 'the body that may still come is no request');
 });
+
+void test('a 405 names what is allowed, and the refusal of a bad message carries its id', async (t) => {
+  const { sidecar } = await stageMail(t);
+  const gateway = `http://127.0.0.1:${sidecar.ports.gateway}`;
+  const put = await fetch(`${gateway}/mcp/mail`, { method: 'PUT' });
+  assert.deepEqual([put.status, put.headers.get('allow')], [405, 'POST']);
+  const traced = await exchange(
+    sidecar.ports.gateway,
+    'TRACE /tools/gmail/a HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n',
+  );
+  assert.match(
+    traced.raw,
+    /^HTTP\/1\.1 405 [\s\S]*\r\nallow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n/,
+  );
+  const body = { jsonrpc: '2.0', id: 'seven', method: 'tools/list', params: [] };
+  const bad = await fetch(`${gateway}/mcp/mail`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  const { id, error } = (await bad.json()) as { id: unknown; error: { data: { reason: string } } };
+  assert.deepEqual([id, error.data.reason], ['seven', 'call.malformed']);
+});
