@@ -10,6 +10,7 @@ import type { Revision } from '../bundle/activation.ts';
 import { ActivePolicy, type BundleStatus } from '../bundle/active-policy.ts';
 import type { BundleError } from '../bundle/bundle-error.ts';
 import { DirectorySource } from '../bundle/directory-source.ts';
+import type { Verification } from '../bundle/signature.ts';
 import { type Catalogue, mergeCatalogues, parseCatalogue } from '../call/catalogue.ts';
 import type { Config } from '../config/schema.ts';
 import type { PinnedPolicy, PolicyState } from '../proxy/ports.ts';
@@ -26,7 +27,9 @@ export interface PolicyHolder {
   close(): Promise<void>;
 }
 
-export interface PolicyWatchers {
+export interface PolicyParts {
+  /** Whose signature bundles must have; undefined when none is checked. */
+  readonly verification: Verification | undefined;
   readonly metrics: Metrics;
   readonly log: Log;
   readonly journal: Journal;
@@ -36,7 +39,7 @@ export interface PolicyWatchers {
 const BUILT_IN_CATALOGUE = ['../../rego/catalogue/tools.yaml', '../rego/catalogue/tools.yaml'];
 
 /** Resolves after the first look at the directory; a bad first bundle is no error here, it only leaves nothing active. */
-export async function openPolicy(config: Config, watchers: PolicyWatchers): Promise<PolicyHolder> {
+export async function openPolicy(config: Config, parts: PolicyParts): Promise<PolicyHolder> {
   const [bundle] = config.bundles;
   if (bundle === undefined) throw new StartError('bundles: found none, expected exactly one');
   const builtIn = builtInCatalogue();
@@ -45,6 +48,7 @@ export async function openPolicy(config: Config, watchers: PolicyWatchers): Prom
   const { fuelMax, policyMemoryBytesMax } = config.limits;
   const active = new ActivePolicy<Catalogue>({
     name: bundle.name,
+    verification: parts.verification,
     // Bundles usually carry the built-in catalogue as it is; reading it twice would be felt at every start.
     validateCatalogue: (text, file) =>
       text === builtIn.text ? builtIn.catalogue : parseCatalogue(text, file),
@@ -57,14 +61,14 @@ export async function openPolicy(config: Config, watchers: PolicyWatchers): Prom
     onActivated: (revision) => {
       pinned = pin(revision, builtIn.catalogue);
       for (const listener of listeners) listener(pinned.catalogue);
-      announceActivation(watchers, bundle.name, revision);
+      announceActivation(parts, bundle.name, revision);
     },
-    onRejected: (errors, digest) => announceRejection(watchers, bundle.name, errors, digest),
+    onRejected: (errors, digest) => announceRejection(parts, bundle.name, errors, digest),
   });
   const source = new DirectorySource({
     directory: bundle.directory,
     pollMs: bundle.pollMs,
-    onContent: (content) => active.offer(content),
+    onContent: (content) => active.admit(content),
     onUnchanged: () => active.confirm(),
     onError: (errors) => active.fail(errors),
   });
@@ -73,7 +77,7 @@ export async function openPolicy(config: Config, watchers: PolicyWatchers): Prom
     const ageMs = active.ageMs();
     return ageMs === null ? null : ageMs / 1000;
   };
-  watchers.metrics.watchPolicyAge(bundle.name, ageSeconds);
+  parts.metrics.watchPolicyAge(bundle.name, ageSeconds);
   const ageMax = bundle.maxStalenessSeconds ?? Number.POSITIVE_INFINITY;
   return {
     state: () => {
@@ -107,7 +111,7 @@ function builtInCatalogue(): { readonly text: string; readonly catalogue: Catalo
 }
 
 function announceActivation(
-  { metrics, log, journal }: PolicyWatchers,
+  { metrics, log, journal }: PolicyParts,
   name: string,
   { ref, activatedAtMs }: Revision<Catalogue>,
 ): void {
@@ -121,7 +125,7 @@ function announceActivation(
 }
 
 function announceRejection(
-  { metrics, log, journal }: PolicyWatchers,
+  { metrics, log, journal }: PolicyParts,
   name: string,
   errors: readonly BundleError[],
   digest: string | null,
