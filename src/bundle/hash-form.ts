@@ -72,7 +72,7 @@ export function structuredForm(text: string): string {
 }
 
 const SPACE = /[ \t\n\r]*/y;
-const STRING = /"(?:[^"\\\u0000-\u001f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"/y;
+const STRING = /"(?:[^"\\]|\\.)*"/y;
 const SCALAR = /true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 
 /** Owns the position in one text. */
@@ -121,8 +121,8 @@ class Reader {
   #string(): string {
     const literal = this.#match(STRING);
     if (literal === null) throw this.error('a string');
-    const text = JSON.parse(literal) as string;
-    if (!text.isWellFormed()) throw this.error('whole surrogate pairs');
+    const text = unescaped(literal);
+    if (text === null) throw this.error('a string with JSON escapes and whole surrogate pairs');
     return text;
   }
 
@@ -150,6 +150,15 @@ class Reader {
     if (!this.#take('}')) throw this.error(', or }');
     const keys = [...members.keys()].sort(byBytes);
     return `{${keys.map((key) => `${quoted(key)}:${members.get(key)}`).join(',')}}`;
+  }
+}
+
+function unescaped(literal: string): string | null {
+  try {
+    const text = JSON.parse(literal) as string;
+    return text.isWellFormed() ? text : null;
+  } catch {
+    return null;
   }
 }
 
