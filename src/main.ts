@@ -4,6 +4,7 @@
 import { Command } from 'commander';
 import { auditCommand } from './cli/audit.ts';
 import { bundleCommand } from './cli/bundle.ts';
+import { checkCommand } from './cli/check.ts';
 import { redirectCommand } from './cli/redirect.ts';
 import { sidecarCommand } from './cli/sidecar.ts';
 import { trustCommand } from './cli/trust.ts';
@@ -15,6 +16,7 @@ const program = new Command('egret')
   .addCommand(sidecarCommand())
   .addCommand(auditCommand())
   .addCommand(bundleCommand())
+  .addCommand(checkCommand())
   .addCommand(redirectCommand())
   .addCommand(trustCommand());
 
