@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import { auditCommand } from './cli/audit.ts';
 import { bundleCommand } from './cli/bundle.ts';
 import { checkCommand } from './cli/check.ts';
+import { initCommand } from './cli/init.ts';
 import { redirectCommand } from './cli/redirect.ts';
 import { sidecarCommand } from './cli/sidecar.ts';
 import { trustCommand } from './cli/trust.ts';
@@ -17,6 +18,7 @@ const program = new Command('egret')
   .addCommand(auditCommand())
   .addCommand(bundleCommand())
   .addCommand(checkCommand())
+  .addCommand(initCommand())
   .addCommand(redirectCommand())
   .addCommand(trustCommand());
 

@@ -18,6 +18,7 @@ import {
   yamlPolicyErrors,
 } from './opa-check.ts';
 import { findProgram, opaProgram } from './opa-program.ts';
+import { hasLibrary } from './repository.ts';
 
 export interface CheckReport {
   readonly findings: readonly Finding[];
@@ -31,7 +32,7 @@ export interface CheckReport {
 export async function checkSources(directory: string): Promise<CheckReport> {
   const opa = opaProgram();
   const sources = await readSources([directory]);
-  const library = ownsLibrary(sources) ? [] : [libraryDirectory()];
+  const library = hasLibrary(sources) ? [] : [libraryDirectory()];
   const regal = findProgram('regal');
   const [compiled, formatted, linted] = await Promise.all([
     opaFindings(opa, [directory], library),
@@ -58,11 +59,6 @@ export async function checkSources(directory: string): Promise<CheckReport> {
 
 const byPlace = (a: Finding, b: Finding) =>
   a.file === b.file ? a.line - b.line : a.file < b.file ? -1 : 1;
-
-const ownsLibrary = ({ modules }: Sources) =>
-  modules.some(({ content }) =>
-    /^package\s+egret\s*$/m.test(Buffer.from(content).toString('utf8')),
-  );
 
 function catalogueFindings({ catalogue }: Sources): Finding[] {
   if (catalogue === null) return [];

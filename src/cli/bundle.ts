@@ -3,17 +3,18 @@
  * and turn it into ConfigMaps. Exit codes: 0 good, 1 refused by verify, 2 wrong use, unreadable input or a failed build.
  * Shell: runs the compiler through bundle/, reads and writes files.
  */
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { Command } from 'commander';
 import { readArchive } from '../bundle/archive.ts';
 import { writeArchive } from '../bundle/archive-writer.ts';
 import { buildBundle, DEFAULT_ENTRYPOINTS } from '../bundle/build.ts';
-import { readSources } from '../bundle/build-source.ts';
-import { builtInCatalogue, libraryDirectory } from '../bundle/built-in.ts';
+import { builtInCatalogue } from '../bundle/built-in.ts';
 import { type NamedBundle, readBundle } from '../bundle/bundle-file.ts';
 import { CHUNK_BYTES_DEFAULT, CHUNK_BYTES_MAX, renderConfigMaps } from '../bundle/configmap.ts';
 import { inspectBundle } from '../bundle/inspection.ts';
 import { opaProgram } from '../bundle/opa-program.ts';
+import { withLibrary } from '../bundle/repository.ts';
 import { SIGNATURES_FILE, type SignOptions, signatureOver } from '../bundle/signature.ts';
 import { verifyBundle } from '../bundle/verify-bundle.ts';
 import {
@@ -52,7 +53,7 @@ function addBuild(bundle: Command): void {
   withSigningOptions(bundle.command('build'))
     .description('compile policy sources into a bundle; the same sources give the same bytes')
     .argument('<directory...>', 'directories with *.rego, data files, tools.yaml, cases.json')
-    .option('-o, --output <file>', 'where the bundle goes', 'bundle.tar.gz')
+    .option('-o, --output <file>', 'where the bundle goes', 'build/bundle.tar.gz')
     .option('-e, --entrypoint <path...>', 'rules to compile', [...DEFAULT_ENTRYPOINTS])
     .option('--revision <text>', 'revision of the manifest (default: the hash of the content)')
     .option('--json', 'print JSON')
@@ -76,17 +77,9 @@ async function build(directories: readonly string[], options: BuildVerbOptions):
     ...(revision === undefined ? {} : { revision }),
   });
   const archive = signing === null ? built : await signedArchive(readArchive(built), signing);
+  mkdirSync(dirname(output), { recursive: true });
   writeFileSync(output, archive);
   return tell(output, await readBundle(output), options.json);
-}
-
-/** A repository need not carry the library, and one that carries its own must not get two. */
-async function withLibrary(directories: readonly string[]): Promise<readonly string[]> {
-  const { modules } = await readSources(directories);
-  const own = modules.some(({ content }) =>
-    /^package\s+egret\s*$/m.test(Buffer.from(content).toString('utf8')),
-  );
-  return own ? directories : [libraryDirectory(), ...directories];
 }
 
 async function signedArchive(
