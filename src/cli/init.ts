@@ -1,6 +1,6 @@
 /**
- * `egret init`: a policy repository to begin with. Exit codes: 0 written, 2 wrong use or something in the way. Shell:
- * writes files.
+ * `egret init`: a policy repository to begin with. Exit codes: 0 written, 2 wrong use or something in the way.
+ * Shell: writes files.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -310,4 +310,15 @@ test('a refused bundle leaves the last good one in force, and going back checks 
   assert.equal(policy.status().errors[0]?.code, 'signature_key_expired');
   assert.equal(policy.current()?.ref.digest, 'sha256:2');
   for (const revision of [policy.current(), policy.previous()]) revision?.engine.close();
+});
+
+test('every code of a refusal is explained in docs/bundles.md', () => {
+  const source = readFileSync(new URL('../../src/bundle/bundle-error.ts', import.meta.url), 'utf8');
+  const page = readFileSync(new URL('../../docs/bundles.md', import.meta.url), 'utf8');
+  const codes = [...source.matchAll(/^ {2}\| '([a-z_0-9]+)'/gm)].map(([, code = '']) => code);
+  assert.ok(codes.length > 40);
+  assert.deepEqual(
+    codes.filter((code) => !page.includes(`\`${code}\``)),
+    [],
+  );
 });
