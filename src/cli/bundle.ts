@@ -16,7 +16,7 @@ import { inspectBundle } from '../bundle/inspection.ts';
 import { opaProgram } from '../bundle/opa-program.ts';
 import { withLibrary } from '../bundle/repository.ts';
 import { SIGNATURES_FILE, type SignOptions, signatureOver } from '../bundle/signature.ts';
-import { verifyBundle } from '../bundle/verify-bundle.ts';
+import { type OpinionSource, verifyBundle } from '../bundle/verify-bundle.ts';
 import {
   type SigningOptions,
   signingFrom,
@@ -31,6 +31,9 @@ import { KitError, REFUSED, runVerb, say, sayJson } from './kit-verb.ts';
 const GENERATED_DEFAULT = 500;
 const UNUSABLE_HELP = '2 wrong use or unreadable input.';
 const NAMED = 'a .tar.gz archive, a directory with one, an unpacked bundle, or YAML of ConfigMaps';
+
+/** Engines that are asked besides the reference host. */
+const SECOND_OPINIONS: readonly OpinionSource[] = [];
 
 export function bundleCommand(): Command {
   const bundle = new Command('bundle').description('build, sign, verify and ship policy bundles');
@@ -149,6 +152,7 @@ async function verify(path: string, options: VerifyVerbOptions): Promise<number>
     nowMs: Date.now(),
     generated: numberIn('--inputs', options.inputs, 0, 1_000_000),
     validateCatalogue: builtInCatalogue().validate,
+    secondOpinions: SECOND_OPINIONS,
   });
   if (options.json) sayJson(report);
   else say(renderVerification(path, report));

@@ -10,10 +10,12 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { ActivePolicy } from '../../src/bundle/active-policy.ts';
+import { readArchive } from '../../src/bundle/archive.ts';
 import { BundleRefused } from '../../src/bundle/bundle-error.ts';
 import { readSnapshot } from '../../src/bundle/directory-snapshot.ts';
 import { SIGNATURES_FILE, type Verification } from '../../src/bundle/signature.ts';
 import { compileRego } from '../decision/compiled-policy.ts';
+import { needsOpa, opa, sourceDirectory } from '../policy/opa.ts';
 import { withAbiMinor } from './abi-patch.ts';
 import { bundleFiles, filesOf, MANIFEST, packed, type TarEntry, tarOf } from './bundle-files.ts';
 import { archiveOf, keyPair, type Signing, signed, verificationWith } from './signature-keys.ts';
@@ -88,6 +90,8 @@ function hmacWithPublicKey(input: string): string {
 
 const REACHES_OUT =
   'package egret\n\ndecision := http.send({"method": "get", "url": "http://x.example"})\n';
+
+const OPTIMISED = 'package egret\n\ndecision := input.x if input.y == 1\n';
 
 interface Row {
   readonly name: string;
@@ -310,6 +314,20 @@ test('a refused bundle leaves the last good one in force, and going back checks 
   assert.equal(policy.status().errors[0]?.code, 'signature_key_expired');
   assert.equal(policy.current()?.ref.digest, 'sha256:2');
   for (const revision of [policy.current(), policy.previous()]) revision?.engine.close();
+});
+
+test('roots_too_wide: what opa build -O makes of sources without a manifest', async (t) => {
+  if (!needsOpa(t)) return;
+  const directory = sourceDirectory(t, { 'p.rego': OPTIMISED });
+  const output = join(directory, 'b.tar.gz');
+  const built = opa(
+    ...['build', '-O1', '-t', 'wasm', '-e', 'egret/decision'],
+    ...['-o', output, join(directory, 'p.rego')],
+  );
+  assert.equal(built.status, 0, built.output);
+  const files = await signed(readArchive(readFileSync(output)), 'RS256');
+  const verification = verificationWith('RS256');
+  assert.equal(await outcome(t, archiveOf(files), verification), 'roots_too_wide');
 });
 
 test('every code of a refusal is explained in docs/bundles.md', () => {
