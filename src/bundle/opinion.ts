@@ -45,6 +45,7 @@ export async function compareOpinions(
   first: Opinion,
   others: readonly Opinion[],
   questions: Iterable<Question>,
+  onAsked: (asked: number) => void = () => undefined,
 ): Promise<Comparison> {
   const found = { differences: [], doubtful: [], unanswered: [] } as Record<
     'differences' | 'doubtful' | 'unanswered',
@@ -52,7 +53,7 @@ export async function compareOpinions(
   >;
   let asked = 0;
   for (const question of questions) {
-    asked++;
+    onAsked(++asked);
     const ours = await ask(first, question);
     // What runs out of steps or memory here might never end elsewhere.
     if (ours.answer.kind === 'failed') {

@@ -33,6 +33,8 @@ export interface VerifyOptions {
   readonly nowMs: number;
   /** Inputs made up besides the cases. */
   readonly generated: number;
+  /** Told before each question how many have been asked. */
+  readonly onAsked?: (asked: number) => void;
   readonly validateCatalogue: (text: string, file: string) => unknown;
   /** Asked besides the reference host; each gets the files of the bundle and the whole of `data` as JSON text. */
   readonly secondOpinions?: readonly OpinionSource[];
@@ -146,7 +148,7 @@ async function questioned(
     ...statedQuestions(manifest, cases, timeNs),
     ...generatedQuestions(options.generated, wordsOf(bundle, data), timeNs),
   ];
-  const comparison = await compareOpinions(ours, present, questions);
+  const comparison = await compareOpinions(ours, present, questions, options.onAsked);
   const errors = [
     ...failures,
     ...comparison.differences.map(({ question }) => disagreed(question)),

@@ -26,7 +26,7 @@ import {
   withVerifyingOptions,
 } from './bundle-keys.ts';
 import { renderInspection, renderVerification } from './bundle-report.ts';
-import { KitError, REFUSED, runVerb, say, sayJson } from './kit-verb.ts';
+import { KitError, progressOf, REFUSED, runVerb, say, sayJson } from './kit-verb.ts';
 
 const GENERATED_DEFAULT = 500;
 const UNUSABLE_HELP = '2 wrong use or unreadable input.';
@@ -73,12 +73,12 @@ function addBuild(bundle: Command): void {
 async function build(directories: readonly string[], options: BuildVerbOptions): Promise<number> {
   const signing = signingFrom(options);
   const { entrypoint: entrypoints = DEFAULT_ENTRYPOINTS, revision, output } = options;
-  const built = await buildBundle({
-    sources: await withLibrary(directories),
-    entrypoints,
-    opa: opaProgram(),
-    ...(revision === undefined ? {} : { revision }),
-  });
+  const progress = progressOf('compiling');
+  const sources = await withLibrary(directories);
+  const named = revision === undefined ? {} : { revision };
+  const built = await buildBundle({ sources, entrypoints, opa: opaProgram(), ...named }).finally(
+    progress.end,
+  );
   const archive = signing === null ? built : await signedArchive(readArchive(built), signing);
   mkdirSync(dirname(output), { recursive: true });
   writeFileSync(output, archive);
@@ -146,6 +146,7 @@ function addVerify(bundle: Command): void {
 
 async function verify(path: string, options: VerifyVerbOptions): Promise<number> {
   const { content } = await readBundle(path);
+  const progress = progressOf('asking every engine');
   const report = await verifyBundle(content, {
     verification: verificationFrom(options),
     ignoreSignature: options.ignoreSignature === true,
@@ -153,7 +154,8 @@ async function verify(path: string, options: VerifyVerbOptions): Promise<number>
     generated: numberIn('--inputs', options.inputs, 0, 1_000_000),
     validateCatalogue: builtInCatalogue().validate,
     secondOpinions: SECOND_OPINIONS,
-  });
+    onAsked: progress.step,
+  }).finally(progress.end);
   if (options.json) sayJson(report);
   else say(renderVerification(path, report));
   return report.ok ? 0 : REFUSED;

@@ -4,7 +4,7 @@
  */
 import { Command } from 'commander';
 import { type CheckReport, checkSources } from '../bundle/check-sources.ts';
-import { REFUSED, runVerb, say, sayJson } from './kit-verb.ts';
+import { progressOf, REFUSED, runVerb, say, sayJson } from './kit-verb.ts';
 
 export function checkCommand(): Command {
   return new Command('check')
@@ -19,7 +19,8 @@ export function checkCommand(): Command {
     )
     .action((directory: string, { json }: { json?: true }) =>
       runVerb('check', async () => {
-        const report = await checkSources(directory);
+        const progress = progressOf('checking');
+        const report = await checkSources(directory).finally(progress.end);
         const ok = report.findings.length === 0;
         if (json) sayJson({ ok, ...report });
         else tell(directory, report);

@@ -46,6 +46,39 @@ const isMendable = (error: unknown): error is Error =>
   error instanceof RangeError ||
   (error instanceof Error && typeof (error as NodeJS.ErrnoException).code === 'string');
 
+export interface Progress {
+  /** Says how far the work is; cheap enough for every step. */
+  step(done: number): void;
+  /** Takes the line away. */
+  end(): void;
+}
+
+/** Work that takes less needs no progress. */
+const QUIET_MS = 1000;
+const REDRAW_MS = 200;
+
+/** One line on a terminal once the work has taken a second; nothing anywhere else. */
+export function progressOf(what: string): Progress {
+  if (!process.stderr.isTTY) return { step: () => undefined, end: () => undefined };
+  const started = performance.now();
+  let drawn = 0;
+  const draw = (text: string) => {
+    drawn = performance.now();
+    process.stderr.write(`\r${text}\u001b[K`);
+  };
+  const timer = setTimeout(() => draw(`${what} …`), QUIET_MS);
+  return {
+    step(done) {
+      const now = performance.now();
+      if (now - started > QUIET_MS && now - drawn > REDRAW_MS) draw(`${what}: ${done}`);
+    },
+    end() {
+      clearTimeout(timer);
+      if (drawn > 0) process.stderr.write('\r\u001b[K');
+    },
+  };
+}
+
 /** Control characters in texts of a bundle must not reach a terminal. */
 export function say(text: string): void {
   process.stdout.write(printable(`${text}\n`));

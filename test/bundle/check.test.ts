@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { parse, parseAllDocuments } from 'yaml';
+import { checkSources } from '../../src/bundle/check-sources.ts';
 import { readConfigMaps } from '../../src/bundle/configmap.ts';
 import { findProgram } from '../../src/bundle/opa-program.ts';
 import { needsOpa, opa, ROOT, sourceDirectory } from '../policy/opa.ts';
@@ -32,19 +33,12 @@ function emptyDirectory(t: TestContext): string {
   return join(directory, 'policy');
 }
 
-interface Finding {
-  readonly check: string;
-  readonly file: string;
-  readonly line: number;
-  readonly message: string;
-}
-
-function findingsIn(t: TestContext, files: Readonly<Record<string, string>>): readonly string[] {
+async function findingsIn(
+  t: TestContext,
+  files: Readonly<Record<string, string>>,
+): Promise<readonly string[]> {
   const directory = sourceDirectory(t, { 'policies/good.rego': GOOD, ...files });
-  const { status, stdout, stderr } = egret(['check', directory, '--json']);
-  const { ok, findings } = JSON.parse(stdout || '{}') as { ok: boolean; findings: Finding[] };
-  assert.equal(status, findings.length > 0 ? 1 : 0, stderr);
-  assert.equal(ok, findings.length === 0);
+  const { findings } = await checkSources(directory);
   return findings.map(({ check, file, line, message }) => {
     assert.ok(file.startsWith(directory), file);
     return `${check} ${file.slice(directory.length + 1)}:${line} ${message}`;
@@ -128,9 +122,9 @@ test('init touches nothing that is there, and says so without a compiler', (t) =
   assert.match(again.stderr, /egret init: .*found .*README\.md.*, expected an empty directory\n$/);
 });
 
-test('a field of the input that does not exist is an error with file and line, in either phase', (t) => {
+test('a field of the input that does not exist is an error with file and line, in either phase', async (t) => {
   if (!needsOpa(t)) return;
-  const found = findingsIn(t, {
+  const found = await findingsIn(t, {
     'policies/x.rego': rules(
       'input.tol.name == "gmail.send"',
       'input.tool.nam == "gmail.send"',
@@ -151,9 +145,9 @@ test('a field of the input that does not exist is an error with file and line, i
   assert.equal(found.length, 6, found.join('\n'));
 });
 
-test('fields that exist, null where it may be, and free maps are no findings', (t) => {
+test('fields that exist, null where it may be, and free maps are no findings', async (t) => {
   if (!needsOpa(t)) return;
-  const found = findingsIn(t, {
+  const found = await findingsIn(t, {
     'policies/x.rego': rules(
       'input.user == null',
       'input.user.id == "ada"',
@@ -228,9 +222,9 @@ const MISTAKES: Readonly<Record<string, readonly [Readonly<Record<string, string
 };
 
 for (const [name, [files, expected]] of Object.entries(MISTAKES)) {
-  test(`found with its place: ${name}`, (t) => {
+  test(`found with its place: ${name}`, async (t) => {
     if (!needsOpa(t)) return;
-    const found = findingsIn(t, files);
+    const found = await findingsIn(t, files);
     assert.ok(
       found.length > 0 && found.every((one) => expected.test(one)),
       found.join('\n') || 'nothing',
@@ -243,6 +237,9 @@ test('a policy for a person is one line per finding and a line about what was sk
   const directory = sourceDirectory(t, { 'policies/x.rego': rules('input.tol == 1') });
   const { status, stdout, stderr } = egret(['check', directory]);
   assert.equal(status, 1);
+  const json = egret(['check', directory, '--json']);
+  const { ok, findings } = JSON.parse(json.stdout) as { ok: boolean; findings: object[] };
+  assert.deepEqual([json.status, ok, findings.length], [1, false, 1]);
   assert.match(
     stdout,
     /^\S+policies\/x\.rego:3:\d+: found input\.tol, expected one of .* \[input\]$/m,
