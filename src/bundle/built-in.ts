@@ -30,9 +30,6 @@ export function builtInCatalogue(): BuiltInCatalogue {
 /** Directory of the policy library, package `egret`. @throws Error when it is not installed. */
 export const libraryDirectory = (): string => installed('rego/egret');
 
-/** Files of a new policy repository. @throws Error when they are not installed. */
-export const templateDirectory = (): string => installed('rego/template');
-
 function installed(path: string): string {
   const found = [`../../${path}`, `../${path}`]
     .map((relative) => fileURLToPath(new URL(relative, import.meta.url)))

@@ -5,10 +5,13 @@
 import { cp, mkdir, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BundleBuildError } from './build-source.ts';
-import { templateDirectory } from './built-in.ts';
+import { libraryDirectory } from './built-in.ts';
 
 /** Under another name in the template, where it would hide files of this repository. */
 const RENAMED = { from: 'gitignore', to: '.gitignore' } as const;
+
+/** Beside the library. */
+const templateDirectory = () => join(libraryDirectory(), '../template');
 
 /**
  * @param directory made when missing; must hold nothing but a `.git`.

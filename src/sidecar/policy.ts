@@ -10,13 +10,13 @@ import type { Revision } from '../bundle/activation.ts';
 import { ActivePolicy, type BundleStatus } from '../bundle/active-policy.ts';
 import type { BundleError } from '../bundle/bundle-error.ts';
 import { DirectorySource } from '../bundle/directory-source.ts';
-import type { Verification } from '../bundle/signature.ts';
 import { type Catalogue, mergeCatalogues, parseCatalogue } from '../call/catalogue.ts';
 import type { Config } from '../config/schema.ts';
 import type { PinnedPolicy, PolicyState } from '../proxy/ports.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metric.ts';
 import { StartError } from './start-error.ts';
+import type { BundleVerification } from './verification.ts';
 
 export interface PolicyHolder {
   /** What to decide with now. Take it once per call. */
@@ -27,9 +27,7 @@ export interface PolicyHolder {
   close(): Promise<void>;
 }
 
-export interface PolicyParts {
-  /** Whose signature bundles must have; undefined when none is checked. */
-  readonly verification: Verification | undefined;
+export interface PolicyWatchers {
   readonly metrics: Metrics;
   readonly log: Log;
   readonly journal: Journal;
@@ -39,7 +37,11 @@ export interface PolicyParts {
 const BUILT_IN_CATALOGUE = ['../../rego/catalogue/tools.yaml', '../rego/catalogue/tools.yaml'];
 
 /** Resolves after the first look at the directory; a bad first bundle is no error here, it only leaves nothing active. */
-export async function openPolicy(config: Config, parts: PolicyParts): Promise<PolicyHolder> {
+export async function openPolicy(
+  config: Config,
+  watchers: PolicyWatchers,
+  verification?: BundleVerification,
+): Promise<PolicyHolder> {
   const [bundle] = config.bundles;
   if (bundle === undefined) throw new StartError('bundles: found none, expected exactly one');
   const builtIn = builtInCatalogue();
@@ -48,7 +50,6 @@ export async function openPolicy(config: Config, parts: PolicyParts): Promise<Po
   const { fuelMax, policyMemoryBytesMax } = config.limits;
   const active = new ActivePolicy<Catalogue>({
     name: bundle.name,
-    verification: parts.verification,
     // Bundles usually carry the built-in catalogue as it is; reading it twice would be felt at every start.
     validateCatalogue: (text, file) =>
       text === builtIn.text ? builtIn.catalogue : parseCatalogue(text, file),
@@ -58,12 +59,13 @@ export async function openPolicy(config: Config, parts: PolicyParts): Promise<Po
         ...(fuelMax === undefined ? {} : { fuelBase: fuelMax, fuelPerCharacter: 0 }),
       },
     },
+    verification,
     onActivated: (revision) => {
       pinned = pin(revision, builtIn.catalogue);
       for (const listener of listeners) listener(pinned.catalogue);
-      announceActivation(parts, bundle.name, revision);
+      announceActivation(watchers, bundle.name, revision);
     },
-    onRejected: (errors, digest) => announceRejection(parts, bundle.name, errors, digest),
+    onRejected: (errors, digest) => announceRejection(watchers, bundle.name, errors, digest),
   });
   const source = new DirectorySource({
     directory: bundle.directory,
@@ -77,7 +79,7 @@ export async function openPolicy(config: Config, parts: PolicyParts): Promise<Po
     const ageMs = active.ageMs();
     return ageMs === null ? null : ageMs / 1000;
   };
-  parts.metrics.watchPolicyAge(bundle.name, ageSeconds);
+  watchers.metrics.watchPolicyAge(bundle.name, ageSeconds);
   const ageMax = bundle.maxStalenessSeconds ?? Number.POSITIVE_INFINITY;
   return {
     state: () => {
@@ -111,7 +113,7 @@ function builtInCatalogue(): { readonly text: string; readonly catalogue: Catalo
 }
 
 function announceActivation(
-  { metrics, log, journal }: PolicyParts,
+  { metrics, log, journal }: PolicyWatchers,
   name: string,
   { ref, activatedAtMs }: Revision<Catalogue>,
 ): void {
@@ -125,7 +127,7 @@ function announceActivation(
 }
 
 function announceRejection(
-  { metrics, log, journal }: PolicyParts,
+  { metrics, log, journal }: PolicyWatchers,
   name: string,
   errors: readonly BundleError[],
   digest: string | null,

@@ -57,7 +57,7 @@ export async function startSidecar(config: Config, context: SidecarContext): Pro
   const { interception, upstream: upstreamTrust } = await openTrust(config, log);
   const tracing = await openTracing(config, metrics);
   const journal = await openAudit(config, metrics, log);
-  const policy = await openPolicy(config, { verification, metrics, log, journal });
+  const policy = await openPolicy(config, { metrics, log, journal }, verification);
   const outside = openOutside(config, metrics, upstreamTrust);
   const trust = { interception, upstreamTrust };
   const built: Built = { config, log, metrics, tracing, journal, policy, ...trust, ...outside };

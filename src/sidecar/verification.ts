@@ -8,13 +8,16 @@ import { KeyError, type VerificationKey, verificationKey } from '../bundle/signa
 import type { VerificationConfig } from '../config/bundle.ts';
 import { StartError } from './start-error.ts';
 
+/** Whose signature bundles must have; undefined when none is checked. */
+export type BundleVerification = Verification | undefined;
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** @throws StartError naming the key, what was found and what was expected; never what is in it. */
 export function verificationOf(
   config: VerificationConfig | undefined,
   environment: Environment,
-): Verification | undefined {
+): BundleVerification {
   if (config === undefined) return undefined;
   const { keys, keyId = null, scope, required } = config;
   return { keys: keys.map((key) => keyOf(key, environment)), keyId, scope, required };
