@@ -4,9 +4,10 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import fc from 'fast-check';
 import { readArchive } from '../../src/bundle/archive.ts';
 import { BundleRefused } from '../../src/bundle/bundle-error.ts';
-import { HashFormError, structuredForm } from '../../src/bundle/hash-form.ts';
+import { HashFormError, hashOfFile, structuredForm } from '../../src/bundle/hash-form.ts';
 import { SIGNATURES_FILE, verifySignature } from '../../src/bundle/signature.ts';
 import {
   ALGORITHMS,
@@ -162,6 +163,64 @@ test('the form that is hashed keeps digits, sorts keys by bytes and escapes as G
   const none = ['', '{', '[1,]', '{"a":1,"a":1}', '"\\ud800"', '01', '1 2', 'nul', '"\t"', '{1:2}'];
   for (const text of [...none, '['.repeat(200)]) {
     assert.throws(() => structuredForm(text), HashFormError, text);
+  }
+});
+
+/** JSON texts as people and programs write them: spaces, escapes, numbers of every spelling, keys from all planes. */
+const jsonText = fc.letrec<{ value: string; text: string }>((tie) => ({
+  text: fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 6 }).map((text) => JSON.stringify(text)),
+    fc.constantFrom(
+      '"<&>"',
+      '"\\u2028\\/"',
+      '"\\ud83d\\ude00"',
+      '"\u2029\u007f"',
+      '"\ue000"',
+      '"😀"',
+    ),
+  ),
+  value: fc.oneof(
+    { maxDepth: 4 },
+    tie('text'),
+    fc.constantFrom(
+      'null',
+      'true',
+      ' false ',
+      '1.0',
+      '-0.0',
+      '1E+5',
+      '1e-7',
+      '12345678901234567890123',
+    ),
+    fc.double({ noNaN: true, noDefaultInfinity: true }).map(String),
+    fc.array(tie('value'), { maxLength: 4 }).map((items) => `[ ${items.join(' ,\n')} ]`),
+    fc
+      .uniqueArray(fc.tuple(tie('text'), tie('value')), {
+        maxLength: 5,
+        selector: ([key]) => JSON.parse(key) as string,
+      })
+      .map((members) => `{${members.map(([key, value]) => `${key}:\t${value}`).join(', ')}}`),
+  ),
+})).value;
+
+test('three hundred random documents have the hash that opa gives them', (t) => {
+  if (!needsOpa(t)) return;
+  const documents = fc.sample(jsonText, 300);
+  const files = documents.map((text, at) => [`d${at}/data.json`, text] as const);
+  const directory = sourceDirectory(t, Object.fromEntries(files));
+  const keys = sourceDirectory(t, {});
+  const { signing } = keyFiles(keys, 'HS256');
+  const options = ['--signing-key', signing, '--signing-alg', 'HS256'];
+  const sign = signedByOpa(directory, keys, options);
+  assert.equal(sign.status, 0, sign.output);
+  const { signatures } = JSON.parse(readFileSync(join(keys, SIGNATURES_FILE), 'utf8')) as {
+    signatures: [string];
+  };
+  const payload = Buffer.from(signatures[0].split('.')[1] ?? '', 'base64url').toString();
+  const listed = JSON.parse(payload) as { files: { name: string; hash: string }[] };
+  const theirs = new Map(listed.files.map(({ name, hash }) => [name, hash]));
+  for (const [name, text] of files) {
+    assert.equal(hashOfFile(name, Buffer.from(text)), theirs.get(name), text);
   }
 });
 
