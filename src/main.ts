@@ -3,6 +3,9 @@
  */
 import { Command } from 'commander';
 import { auditCommand } from './cli/audit.ts';
+import { bundleCommand } from './cli/bundle.ts';
+import { checkCommand } from './cli/check.ts';
+import { initCommand } from './cli/init.ts';
 import { redirectCommand } from './cli/redirect.ts';
 import { sidecarCommand } from './cli/sidecar.ts';
 import { trustCommand } from './cli/trust.ts';
@@ -13,6 +16,9 @@ const program = new Command('egret')
   .version(VERSION)
   .addCommand(sidecarCommand())
   .addCommand(auditCommand())
+  .addCommand(bundleCommand())
+  .addCommand(checkCommand())
+  .addCommand(initCommand())
   .addCommand(redirectCommand())
   .addCommand(trustCommand());
 

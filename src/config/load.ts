@@ -88,6 +88,11 @@ function renderPath(path: readonly PropertyKey[]): string {
 
 const firstLine = (text: string) => text.split('\n', 1)[0] ?? '';
 
+type KeyConfig = NonNullable<Config['bundles'][number]['verification']>['keys'][number];
+
+const absoluteKey = (at: (path: string) => string) => (key: KeyConfig) =>
+  key.file === undefined ? key : { ...key, file: at(key.file) };
+
 function absolutePaths(config: Config, base: string): Config {
   const at = (path: string) => resolve(base, path);
   const { keyFile, openingsDirectory } = config.audit;
@@ -102,7 +107,13 @@ function absolutePaths(config: Config, base: string): Config {
       ...(rootsFile === undefined ? {} : { rootsFile: at(rootsFile) }),
       caFiles: Object.fromEntries(Object.entries(caFiles).map(([to, file]) => [to, at(file)])),
     },
-    bundles: config.bundles.map((bundle) => ({ ...bundle, directory: at(bundle.directory) })),
+    bundles: config.bundles.map(({ verification, ...bundle }) => ({
+      ...bundle,
+      directory: at(bundle.directory),
+      ...(verification === undefined
+        ? {}
+        : { verification: { ...verification, keys: verification.keys.map(absoluteKey(at)) } }),
+    })),
     audit: {
       ...config.audit,
       directory: at(config.audit.directory),

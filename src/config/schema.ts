@@ -4,6 +4,7 @@
  * The file is the operator's and is trusted; secrets never stand in it, only the name of a file or variable. Pure.
  */
 import { z } from 'zod';
+import { bundlesSchema } from './bundle.ts';
 import { addressFields, captureSchema, tlsSchema, webSocketFields } from './fence.ts';
 
 const positive = (max: number) => z.int().min(1).max(max);
@@ -94,32 +95,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe('Listeners.'),
-  bundles: z
-    .array(
-      z.strictObject({
-        name: name.describe('Name of the policy set.'),
-        directory: z
-          .string()
-          .describe(
-            'Directory with one *.tar.gz bundle or one unpacked bundle. Not trusted before the gate.',
-          ),
-        pollMs: z
-          .int()
-          .min(5)
-          .max(600_000)
-          .default(1000)
-          .describe(
-            'Milliseconds between looks at the directory besides file events. Default 1000.',
-          ),
-        maxStalenessSeconds: positive(31_536_000)
-          .optional()
-          .describe(
-            'Deny with bundle.stale when the source could not be read for so long. Default never.',
-          ),
-      }),
-    )
-    .length(1, 'expected exactly one bundle')
-    .describe('Policy bundles. Exactly one.'),
+  bundles: bundlesSchema,
   mcpServers: z
     .record(name, upstreamTarget)
     .default({})

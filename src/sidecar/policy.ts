@@ -16,6 +16,7 @@ import type { PinnedPolicy, PolicyState } from '../proxy/ports.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metric.ts';
 import { StartError } from './start-error.ts';
+import type { BundleVerification } from './verification.ts';
 
 export interface PolicyHolder {
   /** What to decide with now. Take it once per call. */
@@ -46,7 +47,11 @@ const WAITED_FOR: ReadonlySet<BundleErrorCode> = new Set<BundleErrorCode>([
  * Resolves after the first look at the directory. Without a bundle there nothing is active, and calls are refused.
  * @throws StartError when there is one and the gate refuses it.
  */
-export async function openPolicy(config: Config, watchers: PolicyWatchers): Promise<PolicyHolder> {
+export async function openPolicy(
+  config: Config,
+  watchers: PolicyWatchers,
+  verification?: BundleVerification,
+): Promise<PolicyHolder> {
   const [bundle] = config.bundles;
   if (bundle === undefined) throw new StartError('bundles: found none, expected exactly one');
   const builtIn = builtInCatalogue();
@@ -64,6 +69,7 @@ export async function openPolicy(config: Config, watchers: PolicyWatchers): Prom
         ...(fuelMax === undefined ? {} : { fuelBase: fuelMax, fuelPerCharacter: 0 }),
       },
     },
+    verification,
     onActivated: (revision) => {
       pinned = pin(revision, builtIn.catalogue);
       for (const listener of listeners) listener(pinned.catalogue);
@@ -74,7 +80,7 @@ export async function openPolicy(config: Config, watchers: PolicyWatchers): Prom
   const source = new DirectorySource({
     directory: bundle.directory,
     pollMs: bundle.pollMs,
-    onContent: (content) => active.offer(content),
+    onContent: (content) => active.admit(content),
     onUnchanged: () => active.confirm(),
     onError: (errors) => active.fail(errors),
   });

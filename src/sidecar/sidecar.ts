@@ -28,6 +28,7 @@ import { placesOf } from './places.ts';
 import { openPolicy, type PolicyHolder } from './policy.ts';
 import { createRecorder } from './recorder.ts';
 import { StartError } from './start-error.ts';
+import { verificationOf } from './verification.ts';
 
 export interface SidecarContext {
   readonly configFile: string;
@@ -45,6 +46,7 @@ export interface Sidecar {
 export async function startSidecar(config: Config, context: SidecarContext): Promise<Sidecar> {
   const startedMs = clock.monotonicMs();
   const clients = loadClients(config.decisionApi.clients, context.environment);
+  const verification = verificationOf(config.bundles[0]?.verification, context.environment);
   const metrics = createMetrics({ version: VERSION, processMetrics: true });
   const log = createLog({
     level: config.telemetry.logLevel,
@@ -56,10 +58,12 @@ export async function startSidecar(config: Config, context: SidecarContext): Pro
   const { interception, upstream: upstreamTrust } = await openTrust(config, log);
   const tracing = await openTracing(config, metrics);
   const journal = await openAudit(config, metrics, log);
-  const policy = await openPolicy(config, { metrics, log, journal }).catch(async (error) => {
-    await closeSignals({ interception, journal, tracing, metrics, log });
-    throw error;
-  });
+  const policy = await openPolicy(config, { metrics, log, journal }, verification).catch(
+    async (error) => {
+      await closeSignals({ interception, journal, tracing, metrics, log });
+      throw error;
+    },
+  );
   const outside = openOutside(config, metrics, upstreamTrust);
   const trust = { interception, upstreamTrust };
   const built: Built = { config, log, metrics, tracing, journal, policy, ...trust, ...outside };
