@@ -7,6 +7,7 @@ import type { Builtin } from './builtin.ts';
 import { ENCODING_BUILTINS } from './builtins-encoding.ts';
 import { GLOBS_MATCH_BUILTINS } from './builtins-globs-match.ts';
 import { JSON_BUILTINS } from './builtins-json.ts';
+import { JWT_BUILTINS } from './builtins-jwt.ts';
 import { NET_BUILTINS } from './builtins-net.ts';
 import { NUMBER_BUILTINS } from './builtins-number.ts';
 import { REGEX_BUILTINS } from './builtins-regex.ts';
@@ -20,6 +21,7 @@ export const BUILTINS: ReadonlyMap<string, Builtin> = new Map(
     ENCODING_BUILTINS,
     GLOBS_MATCH_BUILTINS,
     JSON_BUILTINS,
+    JWT_BUILTINS,
     NET_BUILTINS,
     NUMBER_BUILTINS,
     REGEX_BUILTINS,
