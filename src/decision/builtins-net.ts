@@ -1,14 +1,7 @@
 /**
  * Host builtins on networks: net.cidr_*. Those that make many results charge for each one before it is made. Pure.
  */
-import {
-  type Builtin,
-  type BuiltinContext,
-  isArray,
-  isObject,
-  isSet,
-  ofTexts,
-} from './builtin.ts';
+import { type Builtin, type BuiltinContext, isArray, isObject, isSet, ofTexts } from './builtin.ts';
 import {
   atPosition,
   classOf,

@@ -4,14 +4,8 @@
  * evaluation give equal values, as in OPA, and a recorded seed replays them. Pure.
  */
 import { createHmac } from 'node:crypto';
-import {
-  type Builtin,
-  type BuiltinContext,
-  BuiltinRefused,
-  isNumber,
-  ofText,
-} from './builtin.ts';
-import { renderRego, type RegoValue } from './rego-value.ts';
+import { type Builtin, type BuiltinContext, BuiltinRefused, isNumber, ofText } from './builtin.ts';
+import { type RegoValue, renderRego } from './rego-value.ts';
 
 const STEPS_PER_NUMBER = 1000;
 /** Larger powers of ten would be large only to be large. */
@@ -108,9 +102,7 @@ const randomUuid: Builtin = ([key], context) => {
   const bytes = randomBytes('uuid.rfc4122', [key], context);
   bytes[6] = ((bytes[6] as number) & 0x0f) | 0x40;
   bytes[8] = ((bytes[8] as number) & 0x3f) | 0x80;
-  return bytes
-    .toString('hex')
-    .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 };
 
 export const NUMBER_BUILTINS: Readonly<Record<string, Builtin>> = {

@@ -6,6 +6,7 @@
 import type { Builtin } from './builtin.ts';
 import { ENCODING_BUILTINS } from './builtins-encoding.ts';
 import { GLOBS_MATCH_BUILTINS } from './builtins-globs-match.ts';
+import { GRAPHQL_BUILTINS } from './builtins-graphql.ts';
 import { JSON_BUILTINS } from './builtins-json.ts';
 import { JWT_BUILTINS } from './builtins-jwt.ts';
 import { NET_BUILTINS } from './builtins-net.ts';
@@ -20,6 +21,7 @@ export const BUILTINS: ReadonlyMap<string, Builtin> = new Map(
   [
     ENCODING_BUILTINS,
     GLOBS_MATCH_BUILTINS,
+    GRAPHQL_BUILTINS,
     JSON_BUILTINS,
     JWT_BUILTINS,
     NET_BUILTINS,

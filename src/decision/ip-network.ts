@@ -91,7 +91,12 @@ export function renderIp({ bits, value }: IpAddress): string {
   const groups = Array.from({ length: 8 }, (_, i) =>
     ((value >> BigInt(112 - 16 * i)) & 0xffffn).toString(16),
   );
-  const runs = [...groups.map((group) => (group === '0' ? '0' : 'x')).join('').matchAll(/0{2,}/g)];
+  const runs = [
+    ...groups
+      .map((group) => (group === '0' ? '0' : 'x'))
+      .join('')
+      .matchAll(/0{2,}/g),
+  ];
   const longest = runs.reduce((best, [run]) => Math.max(best, run.length), 0);
   const run = runs.find(([zeros]) => zeros.length === longest);
   if (run === undefined) return groups.join(':');
