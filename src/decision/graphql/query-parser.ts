@@ -39,7 +39,7 @@ export class QueryParser {
     const { tokens } = this;
     const Comment = commentOf((tokens.peek(), tokens.comment));
     if (tokens.is('{')) {
-      return node({ Operation: 'query', Name: '', SelectionSet: this.#selections(), Comment });
+      return node({ Operation: 'query', Name: '', SelectionSet: this.#selections() });
     }
     return node({
       Operation: this.operationType(),
