@@ -4,6 +4,7 @@
  * with a key that would have to be in the policy (`io.jwt.encode_sign`, `providers.aws.sign_req`). Pure.
  */
 import type { Builtin } from './builtin.ts';
+import { DOCUMENT_BUILTINS } from './builtins-document.ts';
 import { ENCODING_BUILTINS } from './builtins-encoding.ts';
 import { GLOBS_MATCH_BUILTINS } from './builtins-globs-match.ts';
 import { GRAPHQL_BUILTINS } from './builtins-graphql.ts';
@@ -19,6 +20,7 @@ import { VERSION_BUILTINS } from './builtins-version.ts';
 
 export const BUILTINS: ReadonlyMap<string, Builtin> = new Map(
   [
+    DOCUMENT_BUILTINS,
     ENCODING_BUILTINS,
     GLOBS_MATCH_BUILTINS,
     GRAPHQL_BUILTINS,
