@@ -17,6 +17,7 @@ import { TEXT_BUILTINS } from './builtins-text.ts';
 import { TIME_BUILTINS } from './builtins-time.ts';
 import { URI_BUILTINS } from './builtins-uri.ts';
 import { VERSION_BUILTINS } from './builtins-version.ts';
+import { X509_BUILTINS } from './builtins-x509.ts';
 
 export const BUILTINS: ReadonlyMap<string, Builtin> = new Map(
   [
@@ -33,5 +34,6 @@ export const BUILTINS: ReadonlyMap<string, Builtin> = new Map(
     TIME_BUILTINS,
     URI_BUILTINS,
     VERSION_BUILTINS,
+    X509_BUILTINS,
   ].flatMap((family) => Object.entries(family)),
 );
