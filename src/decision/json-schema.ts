@@ -115,7 +115,7 @@ export function validate(
   document: RegoValue,
   charge: Charge,
 ): readonly SchemaViolation[] {
-  return new Validator(schema, charge).run(schema, document, '(root)').violations;
+  return new Validator(schema, charge).run(schema, document, '(Root)').violations;
 }
 
 /** The score says how much fitted: of alternatives that fail, the closest one is reported. */
@@ -124,7 +124,7 @@ class Outcome {
   score = 0;
 
   add(type: string, at: string, description: string): void {
-    this.violations.push({ type, field: at.replace(/^\(root\)\./, ''), description });
+    this.violations.push({ type, field: at.replace(/^\(Root\)\./, ''), description });
     this.score--;
   }
 
@@ -371,7 +371,7 @@ function checkCommon(
   outcome: Outcome,
   charge: Charge,
 ): void {
-  const field = at.replace(/^\(root\)\./, '');
+  const field = at.replace(/^\(Root\)\./, '');
   const [constant, choices, format] = [schema.get('const'), schema.get('enum'), schema.get('format')];
   if (constant !== undefined && compareRego(constant, value) !== 0) {
     outcome.add('const', at, `${field} does not match: ${goJson(constant)}`);

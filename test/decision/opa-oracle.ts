@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import fc from 'fast-check';
 import { BUILTINS } from '../../src/decision/builtins.ts';
+import { plainJson } from '../../src/decision/go-json.ts';
 import {
   canonicalRego,
   parseRego,
@@ -68,7 +69,7 @@ const context = { timeNs: 5n, charge: () => {} };
 
 function ours([name, ...args]: BuiltinCall): string | undefined {
   const result = BUILTINS.get(name)?.(args, context);
-  return result === undefined ? undefined : canonicalRego(result);
+  return result === undefined ? undefined : canonicalRego(plainJson(result)); // OPA prints JSON
 }
 
 /** The same values in every run, so that a difference can be found again. */
