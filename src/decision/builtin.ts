@@ -29,8 +29,7 @@ export type Builtin = (
   context: BuiltinContext,
 ) => RegoValue | undefined;
 
-export const isArray = (value: unknown): value is readonly RegoValue[] =>
-  Array.isArray(value);
+export const isArray = (value: unknown): value is readonly RegoValue[] => Array.isArray(value);
 
 export const isSet = (value: unknown): value is RegoSet => value instanceof Set;
 

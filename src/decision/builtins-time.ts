@@ -243,8 +243,6 @@ export const TIME_BUILTINS: Readonly<Record<string, Builtin>> = {
   'time.diff': difference,
   'time.format': format,
   'time.parse_ns': ofTexts((layout, text, context) => parsed(text, layoutOf(layout), context)),
-  'time.parse_rfc3339_ns': ofText((text, context) =>
-    parsed(text, layoutOf('RFC3339'), context),
-  ),
+  'time.parse_rfc3339_ns': ofText((text, context) => parsed(text, layoutOf('RFC3339'), context)),
   'time.parse_duration_ns': parseDuration,
 };

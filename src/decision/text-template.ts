@@ -195,22 +195,14 @@ class Renderer {
     this.#variables = [[name, value], ...this.#variables];
   }
 
-  #nested(
-    node: Extract<Node, { body: unknown }>,
-    value: Operand,
-    dot: Operand,
-  ): string {
+  #nested(node: Extract<Node, { body: unknown }>, value: Operand, dot: Operand): string {
     if (node.kind === 'range') return this.#range(node, value, dot);
     if (node.names[0] !== undefined) this.#bind(node.names[0], value);
     if (!truth(value)) return this.render(node.otherwise, dot);
     return this.render(node.body, node.kind === 'with' ? value : dot);
   }
 
-  #range(
-    node: Extract<Node, { body: unknown }>,
-    value: Operand,
-    dot: Operand,
-  ): string {
+  #range(node: Extract<Node, { body: unknown }>, value: Operand, dot: Operand): string {
     let entries: readonly (readonly [Operand, RegoValue])[] = [];
     if (isArray(value)) entries = value.map((item, i) => [new Count(i), item] as const);
     else if (isObject(value)) {
@@ -239,16 +231,12 @@ class Renderer {
       else commands.at(-1)?.push(word);
     }
     if (depth !== 0) throw new TemplateError('parentheses');
-    let result: readonly (Operand)[] = [];
+    let result: readonly Operand[] = [];
     for (const command of commands) result = [this.#command(command, dot, result)];
     return result[0];
   }
 
-  #command(
-    words: readonly string[],
-    dot: Operand,
-    piped: readonly (Operand)[],
-  ): Operand {
+  #command(words: readonly string[], dot: Operand, piped: readonly Operand[]): Operand {
     this.#charge(STEPS_PER_NODE);
     const [first, ...rest] = words;
     if (first === undefined) throw new TemplateError('empty command');
@@ -260,7 +248,7 @@ class Renderer {
   }
 
   #operands(words: readonly string[], dot: Operand) {
-    const operands: (Operand)[] = [];
+    const operands: Operand[] = [];
     for (let at = 0; at < words.length; at++) {
       const word = words[at] as string;
       if (word !== '(') {
@@ -315,8 +303,7 @@ function shown(value: Operand): string {
   return `map[${members.join(' ')}]`;
 }
 
-const inner = (value: Operand) =>
-  value === null || value === undefined ? '<nil>' : shown(value);
+const inner = (value: Operand) => (value === null || value === undefined ? '<nil>' : shown(value));
 
 type Arguments = readonly Operand[];
 

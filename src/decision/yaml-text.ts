@@ -166,7 +166,9 @@ const ESCAPES: Readonly<Record<string, string>> = {
 const escaped = (mark: string) => {
   const hex = (mark.codePointAt(0) as number).toString(16).toUpperCase();
   if (hex.length > 4) return `\\U${hex.padStart(8, '0')}`;
-  return ESCAPES[mark] ?? (hex.length > 2 ? `\\u${hex.padStart(4, '0')}` : `\\x${hex.padStart(2, '0')}`);
+  return (
+    ESCAPES[mark] ?? (hex.length > 2 ? `\\u${hex.padStart(4, '0')}` : `\\x${hex.padStart(2, '0')}`)
+  );
 };
 
 function literal(text: string, indent: number): string {

@@ -1,6 +1,7 @@
 /** Cases that fail on an engine, each with the reason. A case on the list that passes fails the run, too. */
 
-const INTEGER_KEYS = "OPA's module looks integers up in data as numbers, keys are texts (opa issue 3711)";
+const INTEGER_KEYS =
+  "OPA's module looks integers up in data as numbers, keys are texts (opa issue 3711)";
 
 export const EXCEPTIONS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   wasm: {

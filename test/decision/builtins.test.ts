@@ -282,6 +282,7 @@ test('arguments of the wrong type are an error, never a guess', () => {
 
 /** Those that take any value, say what is wrong, or answer with unverified. */
 const ANSWERS_ANYTHING = new Set([
+  'graphql.parse',
   'graphql.parse_and_verify',
   'json.match_schema',
   'json.verify_schema',

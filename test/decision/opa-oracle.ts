@@ -76,6 +76,15 @@ function ours([name, ...args]: BuiltinCall): string | undefined {
 export const sample = <T>(arbitrary: fc.Arbitrary<T>, count: number): T[] =>
   fc.sample(arbitrary, { numRuns: count, seed: 42 });
 
+/** The calls with one argument of each list, all combinations. */
+export const every = (name: string, ...lists: readonly (readonly RegoValue[])[]): BuiltinCall[] =>
+  lists
+    .reduce<readonly RegoValue[][]>(
+      (rows, list) => rows.flatMap((row) => list.map((item) => [...row, item])),
+      [[]],
+    )
+    .map((args) => [name, ...args] as BuiltinCall);
+
 /** Fails with the first differences between our builtins and OPA's. */
 export function compareWithOpa(t: TestContext, calls: readonly BuiltinCall[]): void {
   const theirs = askOpa(t, calls);

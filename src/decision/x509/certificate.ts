@@ -108,7 +108,12 @@ function nameOf(element: Element | undefined): RegoValue {
     }
   }
   const listed = Object.values(NAMES).map((list) => [list, orNull(lists[list] ?? [])] as const);
-  return fields({ ...Object.fromEntries(listed), ...single, Names: orNull(Names), ExtraNames: null });
+  return fields({
+    ...Object.fromEntries(listed),
+    ...single,
+    Names: orNull(Names),
+    ExtraNames: null,
+  });
 }
 
 interface Extension {
