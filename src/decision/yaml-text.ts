@@ -47,12 +47,14 @@ export function parseYaml(text: string, charge: (steps: number) => void): RegoVa
   const [document] = documents;
   if (document === undefined || !('errors' in document)) return null;
   if (document.errors.length > 0) return undefined;
+  let value: unknown;
   try {
-    return fromYaml(document.toJS({ mapAsMap: true, maxAliasCount: ALIASES_MAX }), 0);
+    value = document.toJS({ mapAsMap: true, maxAliasCount: ALIASES_MAX });
   } catch (error) {
-    if (error instanceof ReferenceError) return undefined; // of aliases
-    throw error;
+    if (error instanceof RangeError) throw error; // of the stack
+    return undefined; // too many aliases, or a merge with no map
   }
+  return fromYaml(value, 0);
 }
 
 function fromYaml(value: unknown, depth: number): RegoValue | undefined {

@@ -5,11 +5,12 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { BuiltinRefused } from '../../src/decision/builtin.ts';
 import { BUILTINS } from '../../src/decision/builtins.ts';
 import { compilePolicy, createEngine, DEFAULT_LIMITS } from '../../src/decision/opa-wasm.ts';
 import { REFUSED_BUILTINS } from '../../src/decision/refused-builtins.ts';
-import type { RegoValue } from '../../src/decision/rego-value.ts';
+import { parseRego, type RegoValue, renderRego } from '../../src/decision/rego-value.ts';
 import { compileRego } from './compiled-policy.ts';
 
 class BudgetSpent extends Error {}
@@ -60,6 +61,84 @@ for (const [name, [builtin, ...args]] of Object.entries(HOSTILE)) {
 
 const free = { timeNs: 0n, charge: () => {} };
 const seeded = (fill: number) => ({ ...free, seed: new Uint8Array(32).fill(fill) });
+
+/** Texts that mean something to one builtin or another, and pieces of them. */
+const texts = fc.oneof(
+  fc.string({ maxLength: 12 }),
+  fc.string({ unit: 'binary', maxLength: 6 }).map((text) => text.toWellFormed()),
+  fc.constantFrom(
+    ...[
+      'a*',
+      '[',
+      '(a|b)+',
+      '\\',
+      '$1',
+      '10.0.0.0/30',
+      '::1/127',
+      'http://[::1%25a]:1/a?b#c',
+      '%zz',
+    ],
+    ...['2026-01-02', '2006-01-02', 'UTC', 'Europe/Zurich', '1.5Ki', '-1e9', '1.2.3-a', '{{.a}}'],
+    ...[
+      '{{range .}}x{{end}}',
+      '{{',
+      '{a{b}}',
+      'type Q{a:Int}',
+      '{"type":"string"}',
+      '{"$ref":"#"}',
+    ],
+    ...[
+      '- a\n- &x b\n- *x',
+      'a: {<<: 1}',
+      '? [1]',
+      'eyJhbGciOiJIUzI1NiJ9.e30.YQ',
+      '-----BEGIN X-----',
+    ],
+    ...['MIIB', 'MAA=', '/a/0', '/-', 'sha', '\ud83d\ude00', 'é', 'op', 'path', 'add', 'value'],
+  ),
+);
+const numbers = fc.oneof(
+  fc.integer({ min: -20, max: 20 }),
+  fc.double({ noNaN: true, noDefaultInfinity: true }),
+  fc.bigInt({ min: -(2n ** 70n), max: 2n ** 70n }),
+);
+const values: fc.Arbitrary<RegoValue> = fc.letrec<{ value: RegoValue }>((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 3, depthSize: 'small' },
+    texts,
+    numbers,
+    fc.constantFrom(null, true, false),
+    fc.array(tie('value'), { maxLength: 4 }),
+    fc.array(tie('value'), { maxLength: 4 }).map((items) => new Set(items)),
+    fc
+      .array(fc.tuple(fc.oneof(texts, tie('value')), tie('value')), { maxLength: 4 })
+      .map((entries) => new Map(entries)),
+  ),
+})).value;
+
+test('no builtin throws anything but a spent budget or a refusal, and every result can be read', () => {
+  const args = fc.array(fc.oneof(texts, values), { minLength: 1, maxLength: 4 });
+  fc.assert(
+    fc.property(fc.constantFrom(...BUILTINS), args, ([name, builtin], given) => {
+      let left = 20_000_000;
+      const charge = (steps: number) => {
+        left -= steps;
+        if (!(left >= 0)) throw new BudgetSpent();
+      };
+      try {
+        const result = builtin(given, { ...seeded(1), charge });
+        if (result === undefined) return;
+        const text = renderRego(result);
+        assert.ok(text.isWellFormed(), name);
+        parseRego(text);
+      } catch (error) {
+        if (error instanceof BudgetSpent || error instanceof BuiltinRefused) return;
+        throw new Error(`${name}: ${String(error)}`, { cause: error });
+      }
+    }),
+    { numRuns: 20_000, seed: 42 },
+  );
+});
 
 test('without a seed randomness stops the evaluation', () => {
   assert.throws(() => BUILTINS.get('rand.intn')?.(['key', 5], free), BuiltinRefused);
