@@ -11,6 +11,16 @@ export interface BuiltinContext {
   readonly timeNs: bigint;
   /** Takes steps from the budget, about one per instruction; throws when it is used up. */
   readonly charge: (steps: number) => void;
+  /**
+   * All that is random in this evaluation comes from here, so that it can be recorded and replayed. Without a seed
+   * a builtin that asks for randomness stops the evaluation.
+   */
+  readonly seed?: Uint8Array | undefined;
+}
+
+/** A builtin that may not run here: the evaluation must end, because undefined could be a deny that goes away. */
+export class BuiltinRefused extends Error {
+  override name = 'BuiltinRefused';
 }
 
 /** @returns undefined for an error. The engine has already charged for the size of the arguments. */
@@ -19,14 +29,13 @@ export type Builtin = (
   context: BuiltinContext,
 ) => RegoValue | undefined;
 
-export const isArray = (value: RegoValue | undefined): value is readonly RegoValue[] =>
-  Array.isArray(value);
+export const isArray = (value: unknown): value is readonly RegoValue[] => Array.isArray(value);
 
-export const isSet = (value: RegoValue | undefined): value is RegoSet => value instanceof Set;
+export const isSet = (value: unknown): value is RegoSet => value instanceof Set;
 
-export const isObject = (value: RegoValue | undefined): value is RegoObject => value instanceof Map;
+export const isObject = (value: unknown): value is RegoObject => value instanceof Map;
 
-export const isNumber = (value: RegoValue | undefined): value is number | bigint =>
+export const isNumber = (value: unknown): value is number | bigint =>
   typeof value === 'number' || typeof value === 'bigint';
 
 /** A builtin of one string. */

@@ -27,14 +27,17 @@ export class RegoSyntaxError extends Error {
 /** Deeper text is refused: recursion here and in the engine stays far from the end of the stack. */
 const DEPTH_MAX = 128;
 
+/** More than any key of a certificate has; conversion takes more than linear time. */
+const INTEGER_DIGITS_MAX = 10_000;
+
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
 
-/**
- * @param dialect `json` refuses sets and keys that are not strings.
- * @throws RegoSyntaxError
- */
-export function parseRego(text: string, dialect: 'rego' | 'json' = 'rego'): RegoValue {
-  const reader = new Reader(text, dialect === 'rego');
+/** `json` refuses sets and keys that are not strings; `loose-json` also reads what Go reads: the last key wins. */
+export type RegoDialect = 'rego' | 'json' | 'loose-json';
+
+/** @throws RegoSyntaxError */
+export function parseRego(text: string, dialect: RegoDialect = 'rego'): RegoValue {
+  const reader = new Reader(text, dialect);
   const value = reader.value(0);
   reader.space();
   if (reader.at !== text.length) throw new RegoSyntaxError('nothing more', reader.at);
@@ -45,11 +48,13 @@ export function parseRego(text: string, dialect: 'rego' | 'json' = 'rego'): Rego
 class Reader {
   readonly #text: string;
   readonly #rego: boolean;
+  readonly #loose: boolean;
   at = 0;
 
-  constructor(text: string, rego: boolean) {
+  constructor(text: string, dialect: RegoDialect) {
     this.#text = text;
-    this.#rego = rego;
+    this.#rego = dialect === 'rego';
+    this.#loose = dialect === 'loose-json';
   }
 
   space(): void {
@@ -119,7 +124,8 @@ class Reader {
         if (object.size > 0 || !this.#rego) throw new RegoSyntaxError(':', this.at);
         return new Set(this.#items('}', depth, key));
       }
-      if (object.has(key)) throw new RegoSyntaxError(`no second ${JSON.stringify(key)}`, this.at);
+      if (object.has(key) && !this.#loose)
+        throw new RegoSyntaxError(`no second ${JSON.stringify(key)}`, this.at);
       object.set(key, this.value(depth + 1));
       if (this.#take('}')) return object;
       if (!this.#take(',')) throw new RegoSyntaxError(', or }', this.at);
@@ -132,9 +138,12 @@ class Reader {
     if (match === null) throw new RegoSyntaxError('a value', this.at);
     this.at = NUMBER.lastIndex;
     const number = Number(match[0]);
-    if (!Number.isFinite(number)) throw new RegoSyntaxError('a number below 1.8e308', this.at);
     const integer = match[1] === undefined && match[2] === undefined;
-    return integer && !Number.isSafeInteger(number) ? BigInt(match[0]) : number;
+    if (integer && match[0].length <= INTEGER_DIGITS_MAX) {
+      return Number.isSafeInteger(number) ? number : BigInt(match[0]);
+    }
+    if (!Number.isFinite(number)) throw new RegoSyntaxError('a number below 1.8e308', this.at);
+    return number;
   }
 
   #string(): string {
@@ -149,9 +158,9 @@ class Reader {
       at++;
     }
     this.at = at + 1;
-    return escaped
-      ? unescaped(this.#text.slice(start, this.at), start)
-      : this.#text.slice(start + 1, at);
+    if (!escaped) return this.#text.slice(start + 1, at);
+    const value = unescaped(this.#text.slice(start, this.at), start);
+    return this.#loose ? value.toWellFormed() : value;
   }
 }
 
