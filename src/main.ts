@@ -3,6 +3,7 @@
  */
 import { Command } from 'commander';
 import { auditCommand } from './cli/audit.ts';
+import { decideCommand } from './cli/decide.ts';
 import { redirectCommand } from './cli/redirect.ts';
 import { sidecarCommand } from './cli/sidecar.ts';
 import { trustCommand } from './cli/trust.ts';
@@ -13,6 +14,7 @@ const program = new Command('egret')
   .version(VERSION)
   .addCommand(sidecarCommand())
   .addCommand(auditCommand())
+  .addCommand(decideCommand())
   .addCommand(redirectCommand())
   .addCommand(trustCommand());
 

@@ -66,7 +66,11 @@ export async function handleTunnel(tunnels: TunnelParts, arrival: Arrival): Prom
 async function decideAndRun(tunnels: TunnelParts, arrival: Arrival): Promise<void> {
   const { parts, resolve, bounds } = tunnels;
   const { incoming, client, head, authority, opened, inspect } = arrival;
-  const { id, judged, decision, watch } = consider(parts, arrival, tunnelRecognition(authority, incoming));
+  const { id, judged, decision, watch } = consider(
+    parts,
+    arrival,
+    tunnelRecognition(authority, incoming),
+  );
   if (judged.action === 'refuse') {
     await recordRefusal(parts.recorder, decision);
     arrival.refused(decision.reason, id);
