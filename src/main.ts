@@ -6,6 +6,7 @@ import { auditCommand } from './cli/audit.ts';
 import { decideCommand } from './cli/decide.ts';
 import { redirectCommand } from './cli/redirect.ts';
 import { sidecarCommand } from './cli/sidecar.ts';
+import { simulateCommand } from './cli/simulate.ts';
 import { trustCommand } from './cli/trust.ts';
 import { VERSION } from './version.ts';
 
@@ -15,6 +16,7 @@ const program = new Command('egret')
   .addCommand(sidecarCommand())
   .addCommand(auditCommand())
   .addCommand(decideCommand())
+  .addCommand(simulateCommand())
   .addCommand(redirectCommand())
   .addCommand(trustCommand());
 

@@ -33,7 +33,8 @@ async function run(path: string, file: string, json: boolean): Promise<number> {
   const policy = await loadPolicy(path);
   const document = readDocument(file, anything);
   const given = reviewInput(document, {}, registered({}, file));
-  if (!given.ok) throw new AuthorError(`${file === "-" ? "standard input" : file}: ${given.detail}`);
+  if (!given.ok)
+    throw new AuthorError(`${file === '-' ? 'standard input' : file}: ${given.detail}`);
   const verdict = decide(policy, given.input, () => performance.now());
   policy.engine.close();
   process.stdout.write(
