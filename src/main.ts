@@ -4,7 +4,9 @@
 import { Command } from 'commander';
 import { auditCommand } from './cli/audit.ts';
 import { decideCommand } from './cli/decide.ts';
+import { diffCommand } from './cli/diff.ts';
 import { redirectCommand } from './cli/redirect.ts';
+import { replayCommand } from './cli/replay.ts';
 import { sidecarCommand } from './cli/sidecar.ts';
 import { simulateCommand } from './cli/simulate.ts';
 import { trustCommand } from './cli/trust.ts';
@@ -17,6 +19,8 @@ const program = new Command('egret')
   .addCommand(auditCommand())
   .addCommand(decideCommand())
   .addCommand(simulateCommand())
+  .addCommand(replayCommand())
+  .addCommand(diffCommand())
   .addCommand(redirectCommand())
   .addCommand(trustCommand());
 

@@ -1,0 +1,91 @@
+/**
+ * `egret diff`: where two policies give different answers. Exit codes: 0 no difference was met, 1 there are some, 2
+ * wrong use. Shell: reads policies and perhaps an audit log, writes to standard output.
+ */
+import { Command } from 'commander';
+import { linesOf } from '../audit/read-log.ts';
+import { printable } from '../audit/report.ts';
+import { DIFF_CLASSES, type DiffReport, diff, type RecordedInput } from '../author/diff.ts';
+import type { Said } from '../author/difference.ts';
+import { NO_OPENINGS, type Openings, openOpenings } from '../author/openings.ts';
+import { loadPolicy } from '../author/policy-source.ts';
+import { fitting, recordedDecision, restoredInput } from '../author/recorded.ts';
+import { FOUND, guarded, numberOption, progressOf } from './author-verb.ts';
+
+interface Options {
+  readonly audit?: string;
+  readonly openings?: string;
+  readonly count: string;
+  readonly seed: string;
+  readonly json?: true;
+}
+
+export function diffCommand(): Command {
+  return new Command('diff')
+    .description('show where two policies give different answers')
+    .argument('<before>', 'bundle archive, unpacked bundle or policy repository')
+    .argument('<after>', 'the same')
+    .option('--audit <directory>', 'also compare over the recorded decisions of an audit log')
+    .option('--openings <directory>', 'side files of the audit log')
+    .option('--count <number>', 'inputs to generate', '5000')
+    .option('--seed <number>', 'seed of the generated inputs', '1')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      '\nGenerated inputs are drawn from the tools, texts and numbers that the two policies speak of.\n' +
+        'Exit codes: 0 no difference was met, 1 there are differences, 2 wrong use or unreadable input.',
+    )
+    .action((before: string, after: string, options: Options) =>
+      guarded('diff', () => run(before, after, options)),
+    );
+}
+
+async function run(beforePath: string, afterPath: string, options: Options): Promise<number> {
+  const count = numberOption('--count', options.count, 0, 100_000_000);
+  const seed = numberOption('--seed', options.seed, 0, 2 ** 32 - 1);
+  const [before, after] = [await loadPolicy(beforePath), await loadPolicy(afterPath)];
+  const openings = options.openings === undefined ? NO_OPENINGS : openOpenings(options.openings);
+  const recorded = options.audit === undefined ? [] : inputsOf(options.audit, openings);
+  const progress = progressOf('inputs');
+  const report = diff({ before, after, recorded, count, seed, onInput: progress.step });
+  progress.end();
+  openings.close();
+  before.engine.close();
+  after.engine.close();
+  const json = () => `${JSON.stringify({ seed, ...report })}\n`;
+  process.stdout.write(options.json === true ? json() : printable(rendered(report)));
+  return report.counts.same === report.recorded + report.generated ? 0 : FOUND;
+}
+
+/** What can be decided again; the rest cannot show a difference. */
+function* inputsOf(audit: string, openings: Openings): Generator<RecordedInput> {
+  for (const line of linesOf(audit)) {
+    const decision = recordedDecision(line);
+    if (decision === null) continue;
+    const values = fitting(decision, openings.of(decision.index));
+    const restored = restoredInput(decision, values, false);
+    if (restored.ok) yield { id: decision.id, input: restored.input };
+  }
+}
+
+function rendered({ before, after, recorded, generated, counts, examples }: DiffReport): string {
+  const lines = [
+    `before ${before}`,
+    `after  ${after}`,
+    `${recorded} recorded and ${generated} generated inputs`,
+    ...DIFF_CLASSES.map((name) => `  ${name.padEnd(14)}${String(counts[name]).padStart(8)}`),
+  ];
+  for (const name of DIFF_CLASSES) {
+    const example = examples[name];
+    if (example === undefined) continue;
+    const { source, decision_id: id, input } = example;
+    lines.push(`${name}, for example ${source === 'recorded' ? `decision ${id}` : input}`);
+    lines.push(`  before ${saidText(example.before)}`, `  after  ${saidText(example.after)}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+const saidText = ({ outcome, reason, rules, obligationsWhole, obligations }: Said) =>
+  [`${outcome} ${reason}`, ...rules, ...(obligations.length > 0 ? [obligationsWhole] : [])].join(
+    ', ',
+  );
