@@ -7,7 +7,7 @@ import type { PolicyInput } from '../decision/input.ts';
 import { renderPolicyInput } from '../decision/input.ts';
 import { vocabularyOf } from './constants.ts';
 import { CLASSES, classOf, type DifferenceClass, type Said } from './difference.ts';
-import { generated, varied } from './generate.ts';
+import { generated, simpler, varied } from './generate.ts';
 import type { LoadedPolicy } from './policy-source.ts';
 import { seeded } from './random.ts';
 import { decided } from './replay.ts';
@@ -50,6 +50,8 @@ export interface DiffOptions {
 
 /** Inputs that a policy allowed, to start from. */
 const POOL_MAX = 500;
+/** Simplifications of one example. */
+const STEPS_MAX = 200;
 
 export function diff(options: DiffOptions): DiffReport {
   const comparison = new Comparison(options);
@@ -61,6 +63,7 @@ export function diff(options: DiffOptions): DiffReport {
     const start = random.chance(0.5) ? random.pick(comparison.allowed) : undefined;
     comparison.add(start === undefined ? generated(source) : varied(source, start), null);
   }
+  comparison.simplify();
   return {
     before: options.before.ref.revision,
     after: options.after.ref.revision,
@@ -82,35 +85,69 @@ class Comparison {
   readonly examples: Partial<Record<DiffClass, DiffExample>> = {};
   readonly #options: DiffOptions;
   readonly #sizes = new Map<DiffClass, number>();
+  /** Generated inputs behind the examples. */
+  readonly #made = new Map<DiffClass, PolicyInput>();
 
   constructor(options: DiffOptions) {
     this.#options = options;
   }
 
   add(input: PolicyInput, id: string | null): void {
-    const [before, after] = [
-      decided(this.#options.before, input),
-      decided(this.#options.after, input),
-    ];
-    if (before === null || after === null) return;
+    const said = this.#ask(input);
+    if (said === null) return;
+    const [before, after] = said;
     this.compared += 1;
     this.#options.onInput(this.compared);
     const name = classOf(before, after);
     this.counts[name] += 1;
     if (before.outcome !== 'deny' || after.outcome !== 'deny') this.#keep(input);
-    if (name === 'same') return;
+    if (name !== 'same') this.#example(name, input, id, said);
+  }
+
+  /** Takes away from the generated examples whatever they do not need. */
+  simplify(): void {
+    for (const [name, made] of this.#made) {
+      let smallest = made;
+      for (let steps = 0; steps < STEPS_MAX; steps += 1) {
+        const next = this.#simplerOf(name, smallest);
+        if (next === null) break;
+        smallest = next;
+      }
+    }
+  }
+
+  #simplerOf(name: DiffClass, input: PolicyInput): PolicyInput | null {
+    for (const candidate of simpler(input)) {
+      const said = this.#ask(candidate);
+      if (said === null || classOf(...said) !== name) continue;
+      this.#sizes.delete(name);
+      this.#example(name, candidate, null, said);
+      return candidate;
+    }
+    return null;
+  }
+
+  #ask(input: PolicyInput): readonly [Said, Said] | null {
+    const before = decided(this.#options.before, input);
+    const after = decided(this.#options.after, input);
+    return before === null || after === null ? null : [before, after];
+  }
+
+  #example(
+    name: DiffClass,
+    input: PolicyInput,
+    id: string | null,
+    [before, after]: readonly [Said, Said],
+  ): void {
     const text = renderPolicyInput(input);
     // A recorded call that really happened says more than any that was made up.
     const size = id === null ? text.length : 0;
     if (size >= (this.#sizes.get(name) ?? Number.POSITIVE_INFINITY)) return;
     this.#sizes.set(name, size);
-    this.examples[name] = {
-      source: id === null ? 'generated' : 'recorded',
-      decision_id: id,
-      input: id === null ? text : null,
-      before,
-      after,
-    };
+    const source = id === null ? 'generated' : 'recorded';
+    if (id === null) this.#made.set(name, input);
+    const shown = id === null ? text : null;
+    this.examples[name] = { source, decision_id: id, input: shown, before, after };
   }
 
   #keep(input: PolicyInput): void {

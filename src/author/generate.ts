@@ -31,7 +31,8 @@ export function generated(source: Source): PolicyInput {
 /** One part of an input drawn again: what separates two policies is often one step away from what both allow. */
 export function varied(source: Source, input: PolicyInput): PolicyInput {
   const part = source.random.pick([oneArgument, oneArgument, ...PARTS]) as Part;
-  return { ...input, ...part(source, input) };
+  const changed = { ...input, ...part(source, input) };
+  return { ...changed, ...reading(source, changed) };
 }
 
 function toolPart({ words, random }: Source): Partial<PolicyInput> {
@@ -152,11 +153,12 @@ const destination: Part = ({ words, random }, { destination: usual }) => {
   return { destination: { ...usual, host } };
 };
 
-const reading: Part = ({ random }) => ({
-  arguments_state: random.chance(0.9)
-    ? 'parsed'
-    : (random.pick(['none', 'opaque', 'too_large'] as const) ?? 'opaque'),
-});
+/** `none` is what recognition says of a call without arguments, and of no other. */
+const reading: Part = ({ random }, { arguments: args }) => {
+  if (Object.keys(args).length === 0) return { arguments_state: 'none' };
+  const unread = random.chance(0.5) ? 'opaque' : 'too_large';
+  return { arguments_state: random.chance(0.9) ? 'parsed' : unread };
+};
 
 const PARTS: readonly Part[] = [
   recipients,
@@ -239,3 +241,23 @@ const EMPTY: PolicyInput = {
   state: { limits: {}, history: [], approval: null, break_glass: null },
   response: null,
 };
+
+/** Inputs that differ from this one by being simpler in one place. */
+export function* simpler(input: PolicyInput): Generator<PolicyInput> {
+  const { arguments: args } = input;
+  for (const [key, value] of Object.entries(args)) {
+    const plain = Array.isArray(value) ? [] : typeof value === 'string' ? '' : undefined;
+    if (plain !== undefined && JSON.stringify(value) !== JSON.stringify(plain)) {
+      yield { ...input, arguments: { ...args, [key]: plain } };
+    }
+    if (Object.keys(args).length === 1) continue;
+    yield {
+      ...input,
+      arguments: Object.fromEntries(Object.entries(args).filter(([name]) => name !== key)),
+    };
+  }
+  if (input.attachments.length > 0) yield { ...input, attachments: input.attachments.slice(1) };
+  if (input.agent.id !== USUAL_AGENT) yield { ...input, agent: EMPTY.agent };
+  if (input.environment !== EMPTY.environment) yield { ...input, environment: EMPTY.environment };
+  if (input.time_ns !== EMPTY.time_ns) yield { ...input, time: EMPTY.time, time_ns: EMPTY.time_ns };
+}

@@ -79,10 +79,32 @@ function rendered({ before, after, recorded, generated, counts, examples }: Diff
     const example = examples[name];
     if (example === undefined) continue;
     const { source, decision_id: id, input } = example;
-    lines.push(`${name}, for example ${source === 'recorded' ? `decision ${id}` : input}`);
+    const what = source === 'recorded' ? `decision ${id}` : callText(input ?? '{}');
+    lines.push(`${name}, for example ${what}`);
     lines.push(`  before ${saidText(example.before)}`, `  after  ${saidText(example.after)}`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** The parts of a generated input that say something; --json has all of it. */
+function callText(input: string): string {
+  const {
+    tool,
+    arguments: args,
+    attachments,
+    destination,
+    agent,
+    environment,
+    time,
+  } = JSON.parse(input) as Record<
+    'tool' | 'arguments' | 'attachments' | 'destination' | 'agent',
+    Record<string, unknown>
+  > &
+    Record<'environment' | 'time', string>;
+  const { name, server } = tool;
+  const { host } = destination;
+  const call = { tool: { name, server }, arguments: args, attachments, host, agent: agent['id'] };
+  return JSON.stringify({ ...call, environment, time });
 }
 
 const saidText = ({ outcome, reason, rules, obligationsWhole, obligations }: Said) =>
