@@ -9,6 +9,7 @@ import { redirectCommand } from './cli/redirect.ts';
 import { replayCommand } from './cli/replay.ts';
 import { sidecarCommand } from './cli/sidecar.ts';
 import { simulateCommand } from './cli/simulate.ts';
+import { suggestCommand } from './cli/suggest.ts';
 import { trustCommand } from './cli/trust.ts';
 import { VERSION } from './version.ts';
 
@@ -21,6 +22,7 @@ const program = new Command('egret')
   .addCommand(simulateCommand())
   .addCommand(replayCommand())
   .addCommand(diffCommand())
+  .addCommand(suggestCommand())
   .addCommand(redirectCommand())
   .addCommand(trustCommand());
 
