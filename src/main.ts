@@ -10,6 +10,7 @@ import { replayCommand } from './cli/replay.ts';
 import { sidecarCommand } from './cli/sidecar.ts';
 import { simulateCommand } from './cli/simulate.ts';
 import { suggestCommand } from './cli/suggest.ts';
+import { testCommand } from './cli/test.ts';
 import { trustCommand } from './cli/trust.ts';
 import { VERSION } from './version.ts';
 
@@ -23,6 +24,7 @@ const program = new Command('egret')
   .addCommand(replayCommand())
   .addCommand(diffCommand())
   .addCommand(suggestCommand())
+  .addCommand(testCommand())
   .addCommand(redirectCommand())
   .addCommand(trustCommand());
 

@@ -73,7 +73,7 @@ async function contentOf(path: string): Promise<BundleContent> {
     throw new AuthorError(`${path}: found a device, expected a file or a directory`);
   }
   if (await isBundleDirectory(path)) return readSnapshot(path);
-  return archiveContent(path, await buildBundle({ sources: await repositorySources(path) }));
+  return archiveContent(path, await buildBundle({ sources: await repositorySources([path]) }));
 }
 
 function archiveContent(path: string, packed: Uint8Array): BundleContent {
@@ -97,11 +97,13 @@ async function isBundleDirectory(path: string): Promise<boolean> {
   return archives.length === 1 && !names.some((name) => name.endsWith('.rego'));
 }
 
-/** Directories that a policy repository is compiled from: itself, and the library unless it has one of its own. */
-export async function repositorySources(directory: string): Promise<readonly string[]> {
-  const { modules } = await readSources([directory]);
-  const own = modules.some(({ content }) =>
-    /^package\s+egret\s*$/m.test(Buffer.from(content).toString('utf8')),
-  );
-  return own ? [directory] : [libraryDirectory(), directory];
+/** Directories to compile: those of the author, and the library unless one of them holds it. */
+export async function repositorySources(
+  directories: readonly string[],
+): Promise<readonly string[]> {
+  const library = libraryDirectory();
+  const { modules } = await readSources([library, ...directories]);
+  const isLibrary = ({ content }: { content: Uint8Array }) =>
+    /^package\s+egret\s*$/m.test(Buffer.from(content).toString('utf8'));
+  return modules.filter(isLibrary).length > 1 ? directories : [library, ...directories];
 }
