@@ -114,7 +114,7 @@ test('--run selects, --coverage names the lines that no test reaches, --threshol
   if (!needsOpa(t)) return;
   const place = directory(t, {
     'policies/small.rego': POLICY,
-    'policies/small_test.rego': TESTS.replace(/allowed\(50\)[^]*/, 'allowed(6)\n'),
+    'policies/small_test.rego': TESTS.replace(/allowed\(50\)[\s\S]*/, 'allowed(6)\n'),
   });
   const selected = egret(['test', place, '--run', 'test_small$', '--verbose']);
   assert.match(selected.stdout, /^ok {4}data\.small_test\.test_small\n1 passed/);
