@@ -9,6 +9,7 @@ import type { LogLine } from '../audit/read-log.ts';
 import type { Json } from '../call/tool-call.ts';
 import type { PolicyInput } from '../decision/input.ts';
 import type { Said } from './difference.ts';
+import { type InputReads, partsOf } from './input-reads.ts';
 import { restored } from './recorded-input.ts';
 
 const name = z.string().max(256);
@@ -126,11 +127,18 @@ export function saidWhole(said: Said, values: ReadonlyMap<string, Json>): Said {
   return { ...said, obligationsWhole: canonicalText(obligations as Json) };
 }
 
+export interface Asking {
+  /** What the policy that is asked can read; the rest need not be there. */
+  readonly reads: InputReads;
+  /** Go on when something is not there that the policy can read, as if the call did not have it. */
+  readonly missingAllowed: boolean;
+}
+
 /** The input that policy saw, as exactly as the log and the openings tell. */
 export function restoredInput(
   decision: RecordedDecision,
   values: ReadonlyMap<string, Json>,
-  missingAllowed: boolean,
+  asking: Asking,
 ): Restored {
   const { entry, said, reason, revision } = decision;
   if (said === null) return { ok: false, why: `refused before policy (${reason})` };
@@ -140,10 +148,12 @@ export function restoredInput(
     ...entry.masked,
     ...entry.egret.redaction.commits.map(({ pointer }) => pointer),
   ]);
-  const missing = [...pointers].filter(
-    (pointer) => (pointer === '/input' || pointer.startsWith('/input/')) && !values.has(pointer),
-  );
-  if (missing.length > 0 && !missingAllowed) {
+  const isMissing = (pointer: string) =>
+    (pointer === '/input' || pointer.startsWith('/input/')) &&
+    !values.has(pointer) &&
+    partsOf(pointer).some((part) => asking.reads.mayRead(part));
+  const missing = [...pointers].filter(isMissing);
+  if (missing.length > 0 && !asking.missingAllowed) {
     return { ok: false, why: `only commitments of ${kindsOf(missing).join(', ')}` };
   }
   const whole = values.get('/input');

@@ -104,10 +104,9 @@ ${CLASSES.filter((name) => name !== 'same')
 }
 
 function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
-  const cell = (tag: string) => (value: string | number) =>
-    typeof value === 'number' ? `<${tag} class="n">${value}</${tag}>` : `<${tag}>${value}</${tag}>`;
+  const numbers = (rows[0] ?? []).map((value) => typeof value === 'number');
   const row = (tag: string, cells: readonly (string | number)[]) =>
-    `<tr>${cells.map(cell(tag)).join('')}</tr>\n`;
+    `<tr>${cells.map((value, at) => `<${tag}${numbers[at] ? ' class="n"' : ''}>${value}</${tag}>`).join('')}</tr>\n`;
   return `<table>\n${row('th', head)}${rows.map((cells) => row('td', cells)).join('')}</table>\n`;
 }
 

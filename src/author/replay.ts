@@ -8,6 +8,7 @@ import type { LogLine } from '../audit/read-log.ts';
 import { decide } from '../decision/decide.ts';
 import type { PolicyInput } from '../decision/input.ts';
 import { CLASSES, classOf, type DifferenceClass, type Said, saidBy } from './difference.ts';
+import { type InputReads, inputReads, PLAN_FILE } from './input-reads.ts';
 import type { Openings } from './openings.ts';
 import type { LoadedPolicy } from './policy-source.ts';
 import {
@@ -69,10 +70,11 @@ const OTHERS = '(others)';
 
 export function replay(options: ReplayOptions): ReplayReport {
   const tally = new ReplayTally(options);
+  const reads = inputReads(options.policy.files.get(PLAN_FILE));
   for (const line of options.lines) {
     const decision = recordedDecision(line);
     if (decision === null) continue;
-    tally.add(decision, compared(options, decision));
+    tally.add(decision, compared(options, reads, decision));
     options.onDecision(tally.decisions);
   }
   return tally.report();
@@ -87,10 +89,10 @@ type Compared =
     }
   | { readonly ok: false; readonly why: string };
 
-function compared(options: ReplayOptions, decision: RecordedDecision): Compared {
+function compared(options: ReplayOptions, reads: InputReads, decision: RecordedDecision): Compared {
   const { openings, policy, missingAllowed } = options;
   const values = fitting(decision, openings.of(decision.index));
-  const restored = restoredInput(decision, values, missingAllowed);
+  const restored = restoredInput(decision, values, { reads, missingAllowed });
   if (!restored.ok || decision.said === null) {
     return { ok: false, why: restored.ok ? 'refused before policy' : restored.why };
   }

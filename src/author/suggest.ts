@@ -4,6 +4,7 @@
  */
 import type { LogLine } from '../audit/read-log.ts';
 import type { PolicyInput } from '../decision/input.ts';
+import { READS_ALL } from './input-reads.ts';
 import { Observation, type ObservedTool, wentThrough } from './observed.ts';
 import type { Openings } from './openings.ts';
 import { AuthorError, type LoadedPolicy } from './policy-source.ts';
@@ -75,6 +76,9 @@ export function agreement(log: RecordedLog, policy: LoadedPolicy): Agreement {
   return { ...counts, wrong };
 }
 
+/** What the suggestion will read is not known before it is written. */
+const EVERYTHING = { reads: READS_ALL, missingAllowed: true };
+
 interface ReadCall {
   readonly decision: RecordedDecision;
   /** Null when the call never reached policy, or when its record cannot be read. */
@@ -87,7 +91,7 @@ function* calls({ lines, openings }: RecordedLog): Generator<ReadCall> {
     const decision = recordedDecision(line);
     if (decision === null) continue;
     const values = fitting(decision, openings.of(decision.index));
-    const restored = restoredInput(decision, values, true);
+    const restored = restoredInput(decision, values, EVERYTHING);
     if (!restored.ok) yield { decision, input: null, missing: [] };
     else yield { decision, input: restored.input, missing: restored.missing.filter(matters) };
   }

@@ -7,8 +7,9 @@ import { linesOf } from '../audit/read-log.ts';
 import { printable } from '../audit/report.ts';
 import { DIFF_CLASSES, type DiffReport, diff, type RecordedInput } from '../author/diff.ts';
 import type { Said } from '../author/difference.ts';
+import { type InputReads, inputReads, PLAN_FILE } from '../author/input-reads.ts';
 import { NO_OPENINGS, type Openings, openOpenings } from '../author/openings.ts';
-import { loadPolicy } from '../author/policy-source.ts';
+import { type LoadedPolicy, loadPolicy } from '../author/policy-source.ts';
 import { fitting, recordedDecision, restoredInput } from '../author/recorded.ts';
 import { FOUND, guarded, numberOption, progressOf } from './author-verb.ts';
 
@@ -45,7 +46,8 @@ async function run(beforePath: string, afterPath: string, options: Options): Pro
   const seed = numberOption('--seed', options.seed, 0, 2 ** 32 - 1);
   const [before, after] = [await loadPolicy(beforePath), await loadPolicy(afterPath)];
   const openings = options.openings === undefined ? NO_OPENINGS : openOpenings(options.openings);
-  const recorded = options.audit === undefined ? [] : inputsOf(options.audit, openings);
+  const recorded =
+    options.audit === undefined ? [] : inputsOf(options.audit, openings, [before, after]);
   const progress = progressOf('inputs');
   const report = diff({ before, after, recorded, count, seed, onInput: progress.step });
   progress.end();
@@ -58,12 +60,19 @@ async function run(beforePath: string, afterPath: string, options: Options): Pro
 }
 
 /** What can be decided again; the rest cannot show a difference. */
-function* inputsOf(audit: string, openings: Openings): Generator<RecordedInput> {
+function* inputsOf(
+  audit: string,
+  openings: Openings,
+  policies: readonly LoadedPolicy[],
+): Generator<RecordedInput> {
+  const each = policies.map(({ files }) => inputReads(files.get(PLAN_FILE)));
+  const mayRead: InputReads['mayRead'] = (path) => each.some((one) => one.mayRead(path));
+  const asking = { reads: { mayRead }, missingAllowed: false };
   for (const line of linesOf(audit)) {
     const decision = recordedDecision(line);
     if (decision === null) continue;
     const values = fitting(decision, openings.of(decision.index));
-    const restored = restoredInput(decision, values, false);
+    const restored = restoredInput(decision, values, asking);
     if (restored.ok) yield { id: decision.id, input: restored.input };
   }
 }

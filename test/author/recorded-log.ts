@@ -40,11 +40,11 @@ function directoryOfFile(): string {
 
 export async function recordedLog(
   t: TestContext,
-  setup: Pick<SidecarSetup, 'bundle'> = {},
+  setup: Pick<SidecarSetup, 'bundle' | 'config'> = {},
   place: string = directory(t),
 ): Promise<RecordedLog> {
   const [audit, openings] = [join(place, 'audit'), join(place, 'openings')];
-  const config = { audit: { directory: audit, openingsDirectory: openings } };
+  const config = { audit: { directory: audit, openingsDirectory: openings }, ...setup.config };
   const { sidecar } = await stageMail(t, { ...setup, config });
   const { gateway, decision } = sidecar.ports;
   const mcp = (body: string) => post(`http://127.0.0.1:${gateway}/mcp/mail`, body);

@@ -80,6 +80,19 @@ log contains "full"
   assert.equal(played.status, 0, played.stdout + played.stderr);
 });
 
+test('from a sidecar that only watches comes a policy that allows all it has seen', async (t) => {
+  if (!needsOpa(t)) return;
+  const watching = 'package policies.watching\n\nlog contains "full"\n';
+  const sources = [join(ROOT, 'rego/egret'), sourceDirectory(t, { 'policies/w.rego': watching })];
+  const bundle = await buildBundle({ sources });
+  const { audit, openings } = await recordedLog(t, { bundle, config: { enforcement: 'dryrun' } });
+  const ran = egret(['suggest', audit, '--openings', openings, '--json']);
+  assert.equal(ran.status, 0, ran.stdout + ran.stderr);
+  const { tools, checked } = JSON.parse(ran.stdout);
+  assert.deepEqual([checked.through, checked.refused, checked.wrong], [8, 0, []]);
+  assert.equal(tools.length, 4);
+});
+
 const placeOf = (rego: string) => {
   const [, scheme, host, port] = /\["(http)", "(127\.0\.0\.1)", (\d+)\]/.exec(rego) ?? [];
   return { url: `${scheme}://${host}:${port}` };
