@@ -37,25 +37,43 @@ build: install ## bundle the command into dist/egret.mjs
 demo: build ## play the receipts story with real parts; KEEP=1 leaves it running
 	@node examples/receipts/demo.ts $(if $(KEEP),--keep)
 
-test: build tools ## run every test of the data plane
+test: build tools tools-wire ## run every test of the data plane
 	@mkdir -p .tools
 	@set -o pipefail; node --test --test-concurrency=3 --test-reporter=spec 'test/**/*.test.ts' | tee $(TEST_REPORT)
 
 kill-test: install ## kill -9 at 50 random moments under load
 	@EGRET_TEST_ROUNDS=50 node --test --test-reporter=spec test/e2e/kill.test.ts
 
+fuzz-answers: install ## 200,000 mutated answers of bad tools; SEED=… repeats a run
+	@EGRET_FUZZ_ANSWERS=200000 $(if $(SEED),EGRET_FUZZ_SEED=$(SEED)) node --test --test-reporter=spec test/wire/response-fuzz.test.ts
+
+fuzz-requests: install tools-wire ## 1,000,000 mutated requests before three servers; REQUESTS=… fewer, SEED=… repeats a run
+	@EGRET_FUZZ_REQUESTS=$(or $(REQUESTS),1000000) $(if $(SEED),EGRET_FUZZ_SEED=$(SEED)) node --test --test-reporter=spec test/wire/request-fuzz.test.ts
+
+nightly: fuzz-requests fuzz-answers ## what takes too long for every change
+
 test-net: install tools-net ## attack the fence in real network namespaces (root)
 	@mkdir -p .tools
 	@set -o pipefail; node --test --test-concurrency=1 --test-reporter=spec 'test/net/*.net.ts' | tee .tools/test-net-report.txt
 
-# Programs of the kernel's side: rules, namespaces, users, questions to name servers.
-tools-net:
-	@missing=; for program in nft:nftables ip:iproute2 setpriv:util-linux dig:dnsutils curl:curl python3:python3; do \
+# $(1): PROGRAM:PACKAGE pairs, $(2): what is not tested without them.
+define programs
+	@missing=; for program in $(1); do \
 	  PATH="$$PATH:/usr/sbin:/sbin" command -v $${program%%:*} >/dev/null || missing="$$missing $${program#*:}"; done; \
 	if [ -z "$$missing" ]; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-	else echo "SKIPPED:$$missing not installed and not installable here, so parts of the fence are not tested"; fi
+	  echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null \
+	    || echo "SKIPPED:$$missing could not be installed, so $(2) not tested"; \
+	else echo "SKIPPED:$$missing not installed and not installable here, so $(2) not tested"; fi
+endef
+
+# Programs of the kernel's side: rules, namespaces, users, questions to name servers.
+tools-net:
+	$(call programs,nft:nftables ip:iproute2 setpriv:util-linux dig:dnsutils curl:curl python3:python3,parts of the fence are)
+
+# Servers of other makes, for tools that must understand a request as it is on record.
+tools-wire:
+	$(call programs,nginx:nginx-light python3:python3,servers of these makes are)
 
 check: install ## types, formatting, lint, dead code
 	tsc
@@ -84,4 +102,4 @@ docs-check: install ## fail when a generated reference is out of date
 
 ci: test check rego-test docs-check ## what CI runs before the demo and the bench
 
-.PHONY: help install tools build demo test test-net tools-net kill-test check fmt rego-test bundles bench docs docs-check ci
+.PHONY: help install tools build demo test fuzz-answers fuzz-requests nightly test-net tools-net tools-wire kill-test check fmt rego-test bundles bench docs docs-check ci

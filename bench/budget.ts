@@ -5,7 +5,7 @@
 import { type Result, validRow } from './result.ts';
 import type { Connections, Row } from './rounds.ts';
 
-export type Standing = 'met' | 'not met' | 'not measured';
+type Standing = 'met' | 'not met' | 'not measured';
 
 export interface BudgetLine {
   readonly what: string;
@@ -17,7 +17,14 @@ export interface BudgetLine {
 const MB = 1_000_000;
 
 export function judgeBudgets(result: Result): BudgetLine[] {
-  return [throughput(result), latency(result), memory(result), ...micro(result)];
+  return [
+    throughput(result),
+    latency(result),
+    memory(result),
+    ...micro(result),
+    ...connections(result),
+    line('policy rollback in a fleet, command to enforced, p99', 'below 2 s', null, false),
+  ];
 }
 
 function line(what: string, bar: string, measured: string | null, met: boolean): BudgetLine {
@@ -92,6 +99,23 @@ function micro({ micro: found }: Result): BudgetLine[] {
       show(verifyRecordsPerSecond, '/s'),
       atLeast(verifyRecordsPerSecond, 100_000),
     ),
-    line('policy rollback in a fleet, command to enforced, p99', 'below 2 s', null, false),
+  ];
+}
+
+const KB = 1000;
+const CONNECTION_KB_MAX = 60;
+
+function connections({ micro: { standing } }: Result): BudgetLine[] {
+  const each = (what: string, bytes: number | undefined) =>
+    line(
+      `resident memory for each ${what}`,
+      `below ${CONNECTION_KB_MAX} KB`,
+      bytes === undefined ? null : `${(bytes / KB).toFixed(1)} KB`,
+      bytes !== undefined && bytes < CONNECTION_KB_MAX * KB,
+    );
+  return [
+    each('idle tunnel', standing?.tunnelBytes),
+    each('event stream', standing?.streamBytes),
+    each('idle connection with opened TLS', standing?.interceptedBytes),
   ];
 }

@@ -31,14 +31,17 @@ export interface Contender {
   readonly recorded?: () => Promise<number>;
 }
 
-/** A contender that cannot take part, and how to get it. */
-export interface Absent {
-  readonly key: ContenderKey;
+/** What cannot take part, and how to get it. */
+export interface Missing {
   readonly title: string;
   readonly why: string;
   readonly remedy: string;
   /** What it said itself, for the terminal only; it may name files of this machine. */
   readonly detail: string;
+}
+
+export interface Absent extends Missing {
+  readonly key: ContenderKey;
 }
 
 export type Entrant = Contender | Absent;

@@ -10,6 +10,7 @@ import { Children } from './children.ts';
 import { type Absent, type Contender, isAbsent } from './contender.ts';
 import { enter, type Field, startUpstream } from './entrants.ts';
 import { createGenerator } from './generator.ts';
+import { measureInterception } from './interception.ts';
 import { type Options, parseOptions, USAGE } from './options.ts';
 import { measureParts } from './parts.ts';
 import { renderReport } from './report.ts';
@@ -19,7 +20,7 @@ import { runRounds } from './rounds.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 /** No run takes longer, whatever hangs. */
-const RUN_MS_MAX = 420_000;
+const RUN_MS_MAX = 600_000;
 
 const say = (text: string) => process.stderr.write(`bench: ${text}\n`);
 
@@ -68,7 +69,11 @@ async function run(options: Options, directory: string, children: Children): Pro
   const rows = await runRounds(contenders, generator, plan);
   const own = contenders.flatMap((contender) => contender.children);
   await Promise.all(own.map((child) => children.end(child)));
-  const micro = await measureParts({ ...field, quick: options.quick, progress: say });
+  const rest = { ...field, quick: options.quick, progress: say };
+  const interception = options.sections.includes('interception')
+    ? await measureInterception(rest)
+    : null;
+  const micro = await measureParts(rest, options.sections);
   return {
     machine: before,
     generator: generator.title,
@@ -79,6 +84,7 @@ async function run(options: Options, directory: string, children: Children): Pro
     rows,
     absent,
     micro,
+    interception,
   };
 }
 

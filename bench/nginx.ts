@@ -32,6 +32,37 @@ const upstreamServer = (port: number) => `  server {
     location / { return 200 '${UPSTREAM_BODY}'; }
   }`;
 
+export interface TlsSite {
+  readonly name: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
+const tlsServer = (port: number, { name, certificate, key }: TlsSite) => `  server {
+    listen 127.0.0.1:${port} ssl;
+    server_name ${name};
+    ssl_certificate ${certificate};
+    ssl_certificate_key ${key};
+    ssl_protocols TLSv1.2 TLSv1.3;
+    location / {
+      proxy_pass http://answer;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+    }
+  }`;
+
+/** `return` answers before the body is read, which makes Squid give up the connection; a proxy reads it first. */
+const answerServer = `  upstream answer {
+    server unix:answer.sock;
+    keepalive 64;
+    keepalive_requests 1000000000;
+  }
+  server {
+    listen unix:answer.sock;
+    default_type application/json;
+    location / { return 200 '${UPSTREAM_BODY}'; }
+  }`;
+
 const proxyServer = (port: number, upstreamPort: number) => `  upstream tool {
     server 127.0.0.1:${upstreamPort};
     keepalive 64;
@@ -58,6 +89,14 @@ export const startNginxProxy = (
   children: Children,
   options: NginxOptions & { readonly upstreamPort: number },
 ) => startNginx(children, 'nginx-proxy', proxyServer(options.port, options.upstreamPort), options);
+
+export const startNginxTls = (
+  children: Children,
+  options: NginxOptions & { readonly sites: readonly TlsSite[] },
+) => {
+  const servers = [answerServer, ...options.sites.map((site) => tlsServer(options.port, site))];
+  return startNginx(children, 'nginx-tls', servers.join('\n'), options);
+};
 
 async function startNginx(
   children: Children,

@@ -1,11 +1,13 @@
 /**
- * Measurements of single parts: one decision, cold start, audit append and verify. A part that does not work is `not
+ * Measurements of single parts: one decision, cold start, audit append and verify, connections that stand. A part that does not work is `not
  * measured` with the reason, never a failed run. Shell: owns nothing.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Children } from './children.ts';
 import { measureColdStart } from './cold-start.ts';
+import { measureConnections } from './connections-part.ts';
+import type { SectionKey } from './options.ts';
 import type { Micro } from './result.ts';
 import { sidecarProgram } from './sidecar.ts';
 
@@ -15,6 +17,8 @@ export interface PartsOptions {
   readonly directory: string;
   /** Folder with the files of the policy bundle; null when there is none. */
   readonly policyDirectory: string | null;
+  /** Folder with the policy bundle; null when there is none. */
+  readonly bundleDirectory: string | null;
   readonly upstreamPort: number;
   readonly quick: boolean;
   readonly progress: (text: string) => void;
@@ -31,19 +35,26 @@ const NOTHING: Micro = {
   bundleBytes: null,
   auditRecordsPerSecond: null,
   verifyRecordsPerSecond: null,
+  standing: null,
   notes: [],
 };
 
-const PARTS: readonly (readonly [string, Part])[] = [
-  ['one decision', measureDecision],
-  ['cold start', coldStart],
-  ['audit append', measureAppend],
-  ['audit verify', measureVerify],
+const PARTS: readonly (readonly [SectionKey, string, Part])[] = [
+  ['parts', 'one decision', measureDecision],
+  ['parts', 'cold start', coldStart],
+  ['parts', 'audit append', measureAppend],
+  ['parts', 'audit verify', measureVerify],
+  ['connections', 'connections that stand', standing],
 ];
 
-export async function measureParts(options: PartsOptions): Promise<Micro> {
+/** @param sections the parts of which are measured. */
+export async function measureParts(
+  options: PartsOptions,
+  sections: readonly SectionKey[],
+): Promise<Micro> {
   let found = NOTHING;
-  for (const [name, part] of PARTS) {
+  for (const [section, name, part] of PARTS) {
+    if (!sections.includes(section)) continue;
     options.progress(`part: ${name}`);
     try {
       found = { ...found, ...(await part(options)) };
@@ -56,9 +67,9 @@ export async function measureParts(options: PartsOptions): Promise<Micro> {
   return found;
 }
 
-function needPolicy({ policyDirectory }: PartsOptions): string {
-  if (policyDirectory === null) throw new Error('there is no policy bundle (node rego/build.ts)');
-  return policyDirectory;
+function needPolicy(directory: string | null): string {
+  if (directory === null) throw new Error('there is no policy bundle (node rego/build.ts)');
+  return directory;
 }
 
 /** Runs a script of this folder that prints one line of JSON. */
@@ -69,7 +80,7 @@ async function script<T>(options: PartsOptions, name: string, args: readonly str
 }
 
 async function measureDecision(options: PartsOptions): Promise<Partial<Micro>> {
-  const args = [needPolicy(options), options.quick ? '1' : '4'];
+  const args = [needPolicy(options.policyDirectory), options.quick ? '1' : '4'];
   const { inputBytes, ...times } = await script<{
     readonly decisionUs: number;
     readonly decisionP99Us: number;
@@ -79,8 +90,13 @@ async function measureDecision(options: PartsOptions): Promise<Partial<Micro>> {
 }
 
 async function coldStart(options: PartsOptions): Promise<Partial<Micro>> {
-  const policyDirectory = needPolicy(options);
+  const policyDirectory = needPolicy(options.policyDirectory);
   return measureColdStart({ ...options, policyDirectory, starts: options.quick ? 2 : 5 });
+}
+
+async function standing(options: PartsOptions): Promise<Partial<Micro>> {
+  const bundleDirectory = needPolicy(options.bundleDirectory);
+  return { standing: await measureConnections({ ...options, bundleDirectory }) };
 }
 
 const auditLog = (options: PartsOptions) => join(options.directory, 'audit-part');

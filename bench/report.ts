@@ -2,12 +2,13 @@
  * The result of a run as text: a Markdown document whose tables also read well on a terminal. Pure.
  */
 import { judgeBudgets } from './budget.ts';
-import type { ContenderKey } from './contender.ts';
-import { type Result, validRow } from './result.ts';
+import type { ContenderKey, Missing } from './contender.ts';
+import { interceptionSection } from './interception-report.ts';
+import { type Micro, type Result, validRow } from './result.ts';
 import { CONNECTIONS, type Connections, type Row } from './rounds.ts';
+import { type Cells, mb, table, us } from './table.ts';
 
 const EGRET: ContenderKey = 'egret-write';
-type Cells = readonly string[];
 
 /** The whole of docs/benchmarks.md. */
 export function renderReport(result: Result): string {
@@ -17,13 +18,8 @@ export function renderReport(result: Result): string {
     machine(result),
     '## Method',
     method(result),
-    ...CONNECTIONS.flatMap((connections) => [
-      `## ${connections} connection${connections === 1 ? '' : 's'}`,
-      rowsTable(result, connections),
-    ]),
-    '## Ratios',
-    'Egret (record written) beside each peer of this run. Above 1 is better for Egret in every column.',
-    ratiosTable(result),
+    ...(result.rows.length > 0 ? gatewaySections(result) : []),
+    ...interceptionSection(result.interception),
     '## Parts',
     partsTable(result),
     '## Budgets',
@@ -33,6 +29,16 @@ export function renderReport(result: Result): string {
     '',
   ].join('\n\n');
 }
+
+const gatewaySections = (result: Result): string[] => [
+  ...CONNECTIONS.flatMap((connections) => [
+    `## ${connections} connection${connections === 1 ? '' : 's'}`,
+    rowsTable(result, connections),
+  ]),
+  '## Ratios',
+  'Egret (record written) beside each peer of this run. Above 1 is better for Egret in every column.',
+  ratiosTable(result),
+];
 
 function machine({ machine: found }: Result): string {
   const memory = `${Math.round(found.memoryBytes / 2 ** 30)} GiB`;
@@ -47,13 +53,10 @@ function method(result: Result): string {
     `${result.rounds} interleaved rounds of ${result.seconds} s for each cell; every figure is the median of the rounds. One proxy process or worker each.`,
     'Egret, the OPA rows and OPA-Envoy decide every call by the receipts rules and keep a record of every decision; Egret has its metrics on.',
     'Before and after the rounds each of them is asked for a refusal, and a row with an error, an answer that is not the upstream’s, or an answer without a decision record does not count.',
+    'Memory for each connection that stands is what the resident memory of the sidecar grew by, divided, after garbage was collected; a few of the same kind were opened and closed before.',
     '`added` is p50 less the p50 of the direct row. `CPU/call` is processor time of the row’s own processes for each call, which a busy machine distorts least. Memory is resident memory of all processes of the row: the median after the measurements and the highest peak since the start.',
   ].join('\n');
 }
-
-const us = (value: number) => (value < 1000 ? `${Math.round(value)} µs` : `${ms(value / 1000)} ms`);
-const ms = (value: number) => value.toFixed(2);
-const mb = (bytes: number | null) => (bytes === null ? '-' : `${Math.round(bytes / 1e6)} MB`);
 
 function rowsTable(result: Result, connections: Connections): string {
   const direct = validRow(result.rows, 'direct', connections);
@@ -144,9 +147,23 @@ function partsTable({ micro }: Result): string {
     ['size of its unpacked bundle', show(micro.bundleBytes, 'bytes')],
     ['audit append, synced in groups', show(micro.auditRecordsPerSecond, 'records/s')],
     ['audit verify', show(micro.verifyRecordsPerSecond, 'records/s')],
+    ...standingLines(micro.standing),
   ];
   const notes = micro.notes.map((note) => `\n- ${note}`).join('');
   return `${table(['part', 'measured'], lines)}${notes === '' ? '' : `\n${notes}`}`;
+}
+
+function standingLines(standing: Micro['standing']): Cells[] {
+  if (standing === null) return [['memory for each connection that stands', 'not measured']];
+  const kb = (bytes: number) => `${(bytes / 1000).toFixed(1)} KB`;
+  return [
+    [`memory for each of ${standing.tunnels} idle tunnels`, kb(standing.tunnelBytes)],
+    [`memory for each of ${standing.streams} event streams beside them`, kb(standing.streamBytes)],
+    [
+      `memory for each of ${standing.intercepted} idle connections with opened TLS`,
+      kb(standing.interceptedBytes),
+    ],
+  ];
 }
 
 const budgetsTable = (result: Result) =>
@@ -155,23 +172,10 @@ const budgetsTable = (result: Result) =>
     judgeBudgets(result).map((one) => [one.what, one.bar, one.measured, one.standing]),
   );
 
-function absentList({ absent }: Result): string {
+function absentList({ absent: contenders, interception }: Result): string {
+  const absent: Missing[] = [...contenders, ...(interception?.absent ?? [])];
   if (absent.length === 0) return 'Every contender took part.';
   return absent
     .map(({ title, why, remedy }) => `- ${title}: ${why}. To have it: ${remedy}.`)
     .join('\n');
-}
-
-/** A Markdown table with aligned columns; the first column is text, the others end at the right. */
-export function table(head: Cells, lines: readonly Cells[]): string {
-  const widths = head.map((title, column) =>
-    Math.max(title.length, 3, ...lines.map((cells) => cells[column]?.length ?? 0)),
-  );
-  const pad = (text: string, column: number) =>
-    column === 0 ? text.padEnd(widths[column] ?? 0) : text.padStart(widths[column] ?? 0);
-  const render = (cells: Cells) => `| ${cells.map(pad).join(' | ')} |`;
-  const rule = widths.map((width, column) =>
-    column === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`,
-  );
-  return [render(head), render(rule), ...lines.map(render)].join('\n');
 }

@@ -2,6 +2,7 @@
  * What one run of the benchmark found. Pure.
  */
 import type { Absent, ContenderKey } from './contender.ts';
+import type { Interception } from './interception.ts';
 import type { Connections, Row } from './rounds.ts';
 
 /** Measurements of single parts; null is not measured. */
@@ -16,8 +17,19 @@ export interface Micro {
   /** Audit records per second, synced in groups. */
   readonly auditRecordsPerSecond: number | null;
   readonly verifyRecordsPerSecond: number | null;
+  readonly standing: Standing | null;
   /** Why something is null. */
   readonly notes: readonly string[];
+}
+
+/** Resident bytes of the sidecar for each connection that only stands. */
+export interface Standing {
+  readonly tunnels: number;
+  readonly tunnelBytes: number;
+  readonly streams: number;
+  readonly streamBytes: number;
+  readonly intercepted: number;
+  readonly interceptedBytes: number;
 }
 
 export interface Machine {
@@ -41,6 +53,8 @@ export interface Result {
   readonly rows: readonly Row[];
   readonly absent: readonly Absent[];
   readonly micro: Micro;
+  /** Null when it was not asked for. */
+  readonly interception: Interception | null;
 }
 
 /** The row when it was measured and counts. */

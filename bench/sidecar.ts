@@ -18,11 +18,16 @@ export interface SidecarOptions {
   readonly upstreamPort: number;
   /** When a record counts as durable. */
   readonly durability: 'write' | 'fsync';
+  /** Over what every sidecar of a run has. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** Options of its Node besides its own. */
+  readonly nodeOptions?: readonly string[];
 }
 
 export interface Sidecar {
   readonly child: Child;
   readonly gatewayUrl: string;
+  readonly proxyPort: number;
   readonly auditDirectory: string;
   /** Milliseconds from before the start of the process until /readyz said 200. */
   readonly readyMs: number;
@@ -70,12 +75,14 @@ export async function startSidecar(children: Children, options: SidecarOptions):
     bundles: [{ name: 'main', directory: options.bundleDirectory }],
     mcpServers: { mail: { url: `http://127.0.0.1:${options.upstreamPort}/mcp` } },
     audit: { directory: auditDirectory, durability: { write: durability, read: durability } },
+    ...options.settings,
   };
   writeFileSync(config, JSON.stringify(settings, null, 1));
   const extra = (process.env['EGRET_BENCH_NODE_OPTIONS'] ?? '').split(' ').filter(Boolean);
   const program = sidecarProgram();
   const own = ownWords(program);
-  const args = [...own.options, ...extra, program, 'sidecar', '--config', config];
+  const forNode = [...own.options, ...(options.nodeOptions ?? []), ...extra];
+  const args = [...forNode, program, 'sidecar', '--config', config];
   const startMs = performance.now();
   const child = children.start(options.name, process.execPath, args, {
     cwd: directory,
@@ -85,6 +92,7 @@ export async function startSidecar(children: Children, options: SidecarOptions):
   return {
     child,
     gatewayUrl: `http://127.0.0.1:${gateway}`,
+    proxyPort: proxy,
     auditDirectory,
     readyMs: performance.now() - startMs,
     recorded: () => decisionRecords(`http://127.0.0.1:${admin}/metrics`),

@@ -3,8 +3,11 @@
  */
 import { Command } from 'commander';
 import { auditCommand } from './cli/audit.ts';
+import { bundleCommand } from './cli/bundle.ts';
+import { checkCommand } from './cli/check.ts';
 import { decideCommand } from './cli/decide.ts';
 import { diffCommand } from './cli/diff.ts';
+import { initCommand } from './cli/init.ts';
 import { redirectCommand } from './cli/redirect.ts';
 import { replayCommand } from './cli/replay.ts';
 import { sidecarCommand } from './cli/sidecar.ts';
@@ -25,6 +28,9 @@ const program = new Command('egret')
   .addCommand(diffCommand())
   .addCommand(suggestCommand())
   .addCommand(testCommand())
+  .addCommand(bundleCommand())
+  .addCommand(checkCommand())
+  .addCommand(initCommand())
   .addCommand(redirectCommand())
   .addCommand(trustCommand());
 

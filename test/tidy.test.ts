@@ -1,6 +1,7 @@
 // The house rules. Each is one sentence; a broken one names the file and the line.
 import assert from 'node:assert/strict';
 import { builtinModules } from 'node:module';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { REASONS } from '../src/decision/reason.ts';
 import { EVENTS } from '../src/telemetry/log-event.ts';
@@ -192,6 +193,27 @@ rule('README.md and CHANGELOG.md exist', () =>
     .filter((path) => readIfThere(path) === '')
     .map((path) => `${path}:1: missing or empty`),
 );
+
+const documents = tree.filter(({ path }) => path.endsWith('.md'));
+const known = new Set(tree.map(({ path }) => path));
+
+rule('links in documents lead to files', () =>
+  documents.flatMap(({ path, lines }) =>
+    lines.flatMap((line, index) =>
+      [...line.matchAll(/\]\(([^)#\s:]+)(#[^)]*)?\)/g)]
+        .map(([, link = '']) => join(dirname(path), link))
+        .filter((target) => !known.has(target))
+        .map((target) => `${path}:${index + 1}: no ${target}`),
+    ),
+  ),
+);
+
+rule('README.md leads to every document', () => {
+  const readme = readIfThere('README.md');
+  return documents
+    .filter(({ path }) => /^docs\/[^/]+$/.test(path) && !readme.includes(`(${path})`))
+    .map(({ path }) => `README.md:1: no link to ${path}`);
+});
 
 function dependencies(kind: 'dependencies' | 'devDependencies'): Set<string> {
   const manifest = JSON.parse(readIfThere('package.json')) as Record<string, object | undefined>;

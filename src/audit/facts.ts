@@ -3,7 +3,7 @@
  * text of the call is bounded. Names of policies, rules and codes are the policy author's and stand in the clear;
  * messages, which may quote the call, do not. All literals have their keys in order. Pure.
  */
-import type { Json, JsonObject } from '../call/tool-call.ts';
+import { type Json, type JsonObject, shownMethod, shownName } from '../call/tool-call.ts';
 import type { PolicyInput } from '../decision/input.ts';
 import { REASONS, type ReasonCode } from '../decision/reason.ts';
 import type { Verdict } from '../decision/verdict.ts';
@@ -54,7 +54,8 @@ export function maskedInput(
     destination: destinationOf(record, input, ledger),
     environment: bounded(input.environment, NAME_CHARS_MAX),
     http: { headers: erasedHeaders(http.headers, ledger), method: bounded(http.method, 32) },
-    mcp: mcp === null ? null : { method: rpcMethod(mcp.method), version: bounded(mcp.version, 32) },
+    mcp:
+      mcp === null ? null : { method: shownMethod(mcp.method), version: bounded(mcp.version, 32) },
     phase: input.phase,
     response: null,
     run: {
@@ -69,7 +70,7 @@ export function maskedInput(
     tool: {
       definition_hash: bounded(tool.definition_hash, 64),
       known: tool.known,
-      name: bounded(tool.name, NAME_CHARS_MAX),
+      name: toolName(tool, ledger),
       operation: tool.operation,
       risk: tool.risk,
       server: bounded(tool.server, NAME_CHARS_MAX),
@@ -226,6 +227,13 @@ function destinationOf(record: DecisionRecord, { destination: d }: PolicyInput, 
   };
 }
 
+/** A name that is in no catalogue may hold what the agent likes. */
+function toolName(tool: PolicyInput['tool'], ledger: Ledger): string {
+  const shown = bounded(shownName(tool), NAME_CHARS_MAX);
+  if (shown !== tool.name) mask(ledger, '/input/tool/name', canonicalText(tool.name), true);
+  return shown;
+}
+
 function erasedHeaders(headers: PolicyInput['http']['headers'], ledger: Ledger): JsonObject {
   for (const _ in headers) {
     erase(ledger, '/input/http/headers', canonicalText(headers), true);
@@ -244,9 +252,6 @@ function stateOf({ state }: PolicyInput, ledger: Ledger) {
   const shown = kept ? foreign(state.limits, ledger) : {};
   return { approval: null, break_glass: null, history: [], limits: shown };
 }
-
-/** `tools/call` and the like stay readable; a method that is no plain word is blanked. */
-const rpcMethod = (method: string) => (/^[a-z][A-Za-z_/]{0,63}$/.test(method) ? method : '*');
 
 /** Scheme, host and blanked path of a request target in absolute, authority or origin form. */
 function blankTarget(target: string): string {

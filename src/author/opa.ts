@@ -3,6 +3,7 @@
  */
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
+import { opaProgram } from '../bundle/opa-program.ts';
 import { AuthorError } from './policy-source.ts';
 
 const TIMEOUT_MS = 120_000;
@@ -14,9 +15,9 @@ export interface OpaRun {
   readonly stderr: string;
 }
 
-/** @throws AuthorError when there is no `opa` on PATH. */
+/** @throws BundleBuildError when there is no `opa`, AuthorError when it does not start. */
 export async function runOpa(args: readonly string[], input = '', cwd?: string): Promise<OpaRun> {
-  const child = spawn('opa', args, { cwd, timeout: TIMEOUT_MS, stdio: 'pipe' });
+  const child = spawn(opaProgram(), args, { cwd, timeout: TIMEOUT_MS, stdio: 'pipe' });
   const ended = new Promise<number | null>((resolve, reject) => {
     child.once('error', (error) => {
       reject(

@@ -13,6 +13,8 @@ import { readSources } from '../bundle/build-source.ts';
 import { type BuiltInCatalogue, builtInCatalogue, libraryDirectory } from '../bundle/built-in.ts';
 import { readSnapshot } from '../bundle/directory-snapshot.ts';
 import { MANIFEST_FILE } from '../bundle/manifest.ts';
+import { opaProgram } from '../bundle/opa-program.ts';
+import { SIGNATURES_FILE } from '../bundle/signature.ts';
 import type { Catalogue } from '../call/catalogue.ts';
 import type { PolicyEngine } from '../decision/opa-wasm.ts';
 import type { PolicyRef } from '../decision/verdict.ts';
@@ -33,7 +35,6 @@ export interface LoadedPolicy {
 }
 
 const SET = 'main';
-const SIGNATURES_FILE = '.signatures.json';
 
 /**
  * @throws AuthorError, BundleRefused or BundleBuildError: each message says what is wrong with which file.
@@ -73,7 +74,10 @@ async function contentOf(path: string): Promise<BundleContent> {
     throw new AuthorError(`${path}: found a device, expected a file or a directory`);
   }
   if (await isBundleDirectory(path)) return readSnapshot(path);
-  return archiveContent(path, await buildBundle({ sources: await repositorySources([path]) }));
+  return archiveContent(
+    path,
+    await buildBundle({ opa: opaProgram(), sources: await repositorySources([path]) }),
+  );
 }
 
 function archiveContent(path: string, packed: Uint8Array): BundleContent {

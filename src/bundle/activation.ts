@@ -20,6 +20,7 @@ import { verdictOf } from '../decision/verdict-from-result.ts';
 import { type BundleError, BundleRefused, bundleError, refuseBundle } from './bundle-error.ts';
 import { bundleData } from './data.ts';
 import { MANIFEST_FILE, type Manifest, parseManifest } from './manifest.ts';
+import { type CheckedSignature, SIGNATURES_FILE } from './signature.ts';
 
 /** A bundle as it was read, before the gate. */
 export interface BundleContent {
@@ -46,6 +47,10 @@ export interface ActivationOptions<T> {
   readonly set: string;
   /** Wall clock of this activation in milliseconds since 1970. */
   readonly nowMs: number;
+  /** Of this very bundle. Without it a bundle that has a signature is refused. */
+  readonly signature?: CheckedSignature | undefined;
+  /** A bundle without a checked signature is refused. Default false. */
+  readonly signatureRequired?: boolean;
   /** When given, any other digest is refused. */
   readonly expectedDigest?: string;
   /** Parses `tools.yaml`; throws an Error whose message names file, path, found and expected. */
@@ -58,7 +63,6 @@ export type Activation<T> =
   | { readonly ok: false; readonly errors: readonly BundleError[] };
 
 export const CATALOGUE_FILE = 'tools.yaml';
-const SIGNATURES_FILE = '.signatures.json';
 const YAML_ERRORS_ENTRYPOINT = 'egret/yaml/errors';
 /** Evaluations before the swap, so that the first call does not pay for lazy compilation. */
 const WARM_UP_ROUNDS = 20;
@@ -87,7 +91,7 @@ export function filesDigest(files: ReadonlyMap<string, Uint8Array>): string {
 
 function passGate<T>(bundle: BundleContent, options: ActivationOptions<T>): Revision<T> {
   const { files, digest } = bundle;
-  checkTransport(bundle, options.expectedDigest);
+  checkTransport(bundle, options);
   const manifest = parseManifest(files.get(MANIFEST_FILE));
   const data = bundleData(files, manifest.roots);
   const catalogueText = catalogueOf(files);
@@ -107,14 +111,19 @@ function passGate<T>(bundle: BundleContent, options: ActivationOptions<T>): Revi
   return { ref, engine, catalogueText, catalogue, activatedAtMs: options.nowMs, manifest };
 }
 
-/** Signatures cannot be checked by this build, so a bundle that has one must not look as if it had been. */
-function checkTransport({ files, digest }: BundleContent, expected: string | undefined): void {
+function checkTransport<T>({ files, digest }: BundleContent, options: ActivationOptions<T>): void {
+  const { expectedDigest: expected, signature, signatureRequired = false } = options;
   if (expected !== undefined && digest !== expected) {
     refuseBundle('digest_mismatch', { file: 'bundle' }, digest, expected);
   }
-  if (files.has(SIGNATURES_FILE)) {
-    const wanted = 'no signature: this version cannot verify one';
+  const checked = signature?.covers(digest) ?? false;
+  // A bundle with a signature that nobody checked must not look as if it had been.
+  if (files.has(SIGNATURES_FILE) && !checked) {
+    const wanted = 'bundles[].verification with a key, or no signature';
     refuseBundle('signature_unverifiable', { file: SIGNATURES_FILE }, 'a signature', wanted);
+  }
+  if (signatureRequired && !(checked && files.has(SIGNATURES_FILE))) {
+    refuseBundle('signature_missing', { file: SIGNATURES_FILE }, 'no such file', 'a signed bundle');
   }
   if (files.has('patch.json')) {
     const wanted = 'a whole bundle: deltas are never signed';

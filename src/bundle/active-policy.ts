@@ -10,7 +10,8 @@ import {
   type BundleContent,
   type Revision,
 } from './activation.ts';
-import type { BundleError } from './bundle-error.ts';
+import { type BundleError, BundleRefused } from './bundle-error.ts';
+import { type CheckedSignature, type Verification, verifySignature } from './signature.ts';
 
 /** The fields of OPA's bundle status, and what is ours: `active_digest` and `activations`. */
 export interface BundleStatus {
@@ -28,8 +29,11 @@ export interface BundleStatus {
   readonly activations: number;
 }
 
-export interface ActivePolicyOptions<T> extends Omit<ActivationOptions<T>, 'set' | 'nowMs'> {
+export interface ActivePolicyOptions<T>
+  extends Omit<ActivationOptions<T>, 'set' | 'nowMs' | 'signature' | 'signatureRequired'> {
   readonly name: string;
+  /** How signatures are checked. Default: not at all, and a bundle that has one is refused. */
+  readonly verification?: Verification | undefined;
   /** Wall clock in milliseconds since 1970. Default: the system's. */
   readonly nowMs?: () => number;
   /** A clock in milliseconds that never goes back, for the age. Default: the process's. */
@@ -72,8 +76,24 @@ export class ActivePolicy<T = unknown> {
     return this.#confirmed === null ? null : this.#monotonicMs() - this.#confirmed.monotonicMs;
   }
 
+  /** As `offer`, with the signature looked at before. */
+  async admit(content: BundleContent): Promise<void> {
+    const { verification } = this.#options;
+    const { digest } = content;
+    const inForce = digest === this.#current?.ref.digest;
+    const refused = digest === this.#offeredDigest && this.#errors.length > 0;
+    if (verification === undefined || inForce || refused) return this.offer(content);
+    try {
+      this.offer(content, await verifySignature(content, verification, this.#nowMs()));
+    } catch (error) {
+      if (!(error instanceof BundleRefused)) throw error;
+      this.#offeredDigest = digest;
+      this.#reject(error.errors, digest);
+    }
+  }
+
   /** The source holds this bundle: passes it through the gate unless it is known already. */
-  offer(content: BundleContent): void {
+  offer(content: BundleContent, signature?: CheckedSignature): void {
     const known = content.digest === this.#offeredDigest;
     this.#offeredDigest = content.digest;
     if (content.digest === this.#current?.ref.digest) {
@@ -87,8 +107,10 @@ export class ActivePolicy<T = unknown> {
       this.#swap({ ...this.#previous, activatedAtMs: nowMs });
       return;
     }
-    const { name, ...options } = this.#options;
-    const activation = activate(content, { ...options, set: name, nowMs });
+    const { name, verification, ...options } = this.#options;
+    const signatureRequired = verification?.required ?? false;
+    const gate = { ...options, signature, signatureRequired, set: name, nowMs };
+    const activation = activate(content, gate);
     if (activation.ok) this.#swap(activation.revision);
     else this.#reject(activation.errors, content.digest);
   }

@@ -33,7 +33,8 @@ const PAX_BYTES_MAX = 64 * 1024;
 /**
  * @param file name of the archive for errors.
  * @returns content by path, without a leading slash.
- * @throws BundleRefused `archive_invalid`, `archive_too_large`, `archive_path`, `archive_entry`, `archive_duplicate`
+ * @throws BundleRefused `archive_invalid`, `archive_too_large`, `archive_path`, `archive_link`, `archive_entry`,
+ *   `archive_duplicate`
  */
 export function readArchive(
   packed: Uint8Array,
@@ -115,6 +116,10 @@ function readTar(
   let at = 0;
   for (; at + BLOCK <= tar.length && tar[at] !== 0; ) {
     const header = readHeader(tar.subarray(at, at + BLOCK), file);
+    if (header.bytes > limits.unpackedBytesMax) {
+      const wanted = `at most ${limits.unpackedBytesMax}`;
+      refuseBundle('archive_too_large', { file }, `a file of ${header.bytes} bytes`, wanted);
+    }
     const content = tar.subarray(at + BLOCK, at + BLOCK + header.bytes);
     if (content.length !== header.bytes) {
       refuseBundle('archive_invalid', { file }, 'a file that is cut off', 'an intact archive');
@@ -131,8 +136,7 @@ function readTar(
     paxPath = null;
     if (header.kind === '5') continue;
     if (header.kind !== '0') {
-      const found = `${path} of tar type ${JSON.stringify(header.kind)}`;
-      refuseBundle('archive_entry', { file }, found, 'plain files and directories only');
+      refuseKind(path, header.kind, file);
     }
     if (files.has(path))
       refuseBundle('archive_duplicate', { file }, `${path} twice`, 'one of each');
@@ -140,6 +144,14 @@ function readTar(
   }
   checkEnd(tar, at, file);
   return files;
+}
+
+function refuseKind(path: string, kind: string, file: string): never {
+  const wanted = 'plain files and directories only';
+  if (kind === '1' || kind === '2')
+    refuseBundle('archive_link', { file }, `${path}, a link`, wanted);
+  const found = `${path} of tar type ${JSON.stringify(kind)}`;
+  return refuseBundle('archive_entry', { file }, found, wanted);
 }
 
 function checkEnd(tar: Buffer, at: number, file: string): void {

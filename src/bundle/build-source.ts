@@ -23,16 +23,19 @@ export interface Sources {
   readonly modules: readonly SourceFile[];
   readonly data: readonly SourceFile[];
   readonly catalogue: SourceFile | null;
+  /** Inputs that `egret bundle verify` asks the bundle about. */
+  readonly cases: SourceFile | null;
 }
 
 const SOURCE_FILES_MAX = 10_000;
 const DATA_NAMES: ReadonlySet<string> = new Set(['data.json', 'data.yaml', 'data.yml']);
 const CATALOGUE_NAME = 'tools.yaml';
+const CASES_NAME = 'cases.json';
 
 /**
- * Reads `*.rego` except `*_test.rego`, `data.json`, `data.yaml` and `data.yml` at any depth, and `tools.yaml` at the
- * top of a directory.
- * @throws BundleBuildError for a link, two catalogues, too many files, or when there is no module at all.
+ * Reads `*.rego` except `*_test.rego`, `data.json`, `data.yaml` and `data.yml` at any depth, and `tools.yaml` and
+ * `cases.json` at the top of a directory.
+ * @throws BundleBuildError for a link, two catalogues or files of cases, too many files, or when there is no module at all.
  */
 export async function readSources(directories: readonly string[]): Promise<Sources> {
   const files: SourceFile[] = [];
@@ -40,13 +43,6 @@ export async function readSources(directories: readonly string[]): Promise<Sourc
   for (const directory of directories)
     files.push(...(await filesOf(directory, nameFor(directory, taken))));
   const modules = files.filter(({ staged }) => staged.endsWith('.rego'));
-  const catalogues = files.filter(({ staged }) => basename(staged) === CATALOGUE_NAME);
-  const [catalogue = null, second] = catalogues;
-  if (second !== undefined) {
-    throw new BundleBuildError(
-      `${second.file}: found a second catalogue, expected one ${CATALOGUE_NAME}`,
-    );
-  }
   if (modules.length === 0) {
     throw new BundleBuildError(
       `${directories.join(', ')}: found no Rego module, expected at least one`,
@@ -55,8 +51,15 @@ export async function readSources(directories: readonly string[]): Promise<Sourc
   return {
     modules,
     data: files.filter(({ staged }) => DATA_NAMES.has(basename(staged))),
-    catalogue,
+    catalogue: onlyOne(files, CATALOGUE_NAME, 'catalogue'),
+    cases: onlyOne(files, CASES_NAME, 'list of cases'),
   };
+}
+
+function onlyOne(files: readonly SourceFile[], name: string, what: string): SourceFile | null {
+  const [first = null, second] = files.filter(({ staged }) => basename(staged) === name);
+  if (second === undefined) return first;
+  throw new BundleBuildError(`${second.file}: found a second ${what}, expected one ${name}`);
 }
 
 /** Directories keep their name in the compiled plan; the second of one name gets a number. */
@@ -103,5 +106,5 @@ async function listing(directory: string) {
 function belongs(path: string): boolean {
   const name = basename(path);
   if (name.endsWith('.rego')) return !name.endsWith('_test.rego');
-  return DATA_NAMES.has(name) || path === CATALOGUE_NAME;
+  return DATA_NAMES.has(name) || path === CATALOGUE_NAME || path === CASES_NAME;
 }

@@ -38,11 +38,11 @@ const run = promisify(execFile);
 
 /**
  * @returns the bytes of a `.tar.gz` with `policy.wasm`, `plan.json`, `data.json`, `.manifest` and, when a source has
- * one, `tools.yaml`.
+ * them, `tools.yaml` and `cases.json`.
  * @throws BundleBuildError naming the source file, what was found and what was expected, or what the compiler said.
  */
 export async function buildBundle(options: BuildOptions): Promise<Uint8Array> {
-  const { modules, data, catalogue } = await readSources(options.sources);
+  const { modules, data, catalogue, cases } = await readSources(options.sources);
   const stage = await mkdtemp(join(tmpdir(), 'egret-build-'));
   try {
     await stageFiles(stage, [...modules, ...data]);
@@ -60,6 +60,7 @@ export async function buildBundle(options: BuildOptions): Promise<Uint8Array> {
         ['plan.json', fileIn(plan, 'plan.json')],
         ['data.json', dataJson],
         ...(catalogue === null ? [] : [['tools.yaml', catalogue.content] as const]),
+        ...(cases === null ? [] : [['cases.json', cases.content] as const]),
       ],
     });
   } finally {

@@ -62,7 +62,8 @@ function textOf(file: string, bytes: Uint8Array): string {
   }
 }
 
-function readYaml(file: string, text: string, bytes: number): RegoValue {
+/** @throws BundleRefused `data_invalid` */
+export function readYaml(file: string, text: string, bytes: number): RegoValue {
   if (bytes > YAML_BYTES_MAX) {
     refuseBundle('data_invalid', { file }, `${bytes} bytes of YAML`, `at most ${YAML_BYTES_MAX}`);
   }

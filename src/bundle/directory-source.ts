@@ -13,7 +13,7 @@ export interface DirectorySourceOptions {
   /** Milliseconds between looks. Default 1000, at least 5. */
   readonly pollMs?: number;
   /** The directory holds this bundle now. Called for every content that may be new; equal digests may repeat. */
-  readonly onContent: (content: BundleContent) => void;
+  readonly onContent: (content: BundleContent) => void | Promise<void>;
   /** The directory was looked at and still holds what was reported last. */
   readonly onUnchanged?: () => void;
   /** The directory holds no bundle that can be read. */
@@ -105,7 +105,7 @@ export class DirectorySource {
       this.#seen = { fingerprint: settled ? fingerprint : '', digest: content.digest };
       this.#problem = null;
       if (repeated) onUnchanged?.();
-      else onContent(content);
+      else await onContent(content);
     } catch (error) {
       this.#report(error);
     }

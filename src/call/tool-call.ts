@@ -29,6 +29,26 @@ export interface Tool {
   readonly definition_hash: string | null;
 }
 
+/** What stands in the clear of a word that the agent made up: only one that is too plain to hold data. */
+const PLAIN_WORD = /^[A-Za-z][A-Za-z_/.-]{0,63}$/;
+const NOT_SHOWN = '*';
+
+/** The name as logs, traces and records may show it. */
+export function shownName({
+  name,
+  known,
+  server,
+}: Pick<Tool, 'name' | 'known' | 'server'>): string {
+  if (known) return name;
+  const place = server !== null && name.startsWith(`${server}.`) ? server : name.split('.', 1)[0];
+  const word = name.slice((place?.length ?? 0) + 1);
+  return PLAIN_WORD.test(word) ? name : `${place}.${NOT_SHOWN}`;
+}
+
+/** A JSON-RPC method likewise. */
+export const shownMethod = (method: string): string =>
+  PLAIN_WORD.test(method) ? method : NOT_SHOWN;
+
 /** A file inside the call. `source` and `age_minutes` are facts added before policy, never what the agent says. */
 export interface Attachment {
   readonly name: string;

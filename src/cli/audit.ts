@@ -38,6 +38,7 @@ export function auditCommand(): Command {
     .option('--id <decision>', 'only the entries of this decision')
     .option('--last <count>', `only the last entries (default ${ENTRIES_SHOWN}; 0 for all)`)
     .addOption(jsonOption())
+    .addHelpText('after', '\nExit code: 0 printed, 2 cannot be read or nothing found.')
     .action((directory: string, options) => guarded(() => show(directory, options)));
   audit
     .command('prove')
@@ -45,6 +46,7 @@ export function auditCommand(): Command {
     .argument('<directory>', 'log folder')
     .argument('<decision>', 'decision id')
     .option('--out <directory>', 'where to write the two files', '.')
+    .addHelpText('after', '\nExit code: 0 written, 2 not in the log or cannot be read or written.')
     .action((directory: string, id: string, { out }) => guarded(() => prove(directory, id, out)));
   audit
     .command('verify-proof')
@@ -52,6 +54,7 @@ export function auditCommand(): Command {
     .argument('<proof>', 'file with the tlog-proof')
     .argument('<entry>', 'file with the entry')
     .addOption(keyOption().makeOptionMandatory())
+    .addHelpText('after', '\nExit code: 0 proven, 1 not proven, 2 cannot be read.')
     .action((proof: string, entry: string, { key }) =>
       guarded(() => checkProof(proof, entry, key)),
     );

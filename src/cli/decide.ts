@@ -11,7 +11,8 @@ import { registered } from '../author/uploads.ts';
 import { reviewResponse } from '../control/review.ts';
 import { decide } from '../decision/decide.ts';
 import type { Verdict } from '../decision/verdict.ts';
-import { FOUND, guarded } from './author-verb.ts';
+import { FOUND } from './author-verb.ts';
+import { runVerb } from './kit-verb.ts';
 
 export function decideCommand(): Command {
   return new Command('decide')
@@ -25,7 +26,7 @@ export function decideCommand(): Command {
         'Exit codes: 0 allowed, 1 not allowed, 2 wrong use or unreadable input.',
     )
     .action((policy: string, input: string, { json }: { json?: true }) =>
-      guarded('decide', () => run(policy, input, json === true)),
+      runVerb('decide', () => run(policy, input, json === true)),
     );
 }
 

@@ -11,7 +11,8 @@ import { type InputReads, inputReads, PLAN_FILE } from '../author/input-reads.ts
 import { NO_OPENINGS, type Openings, openOpenings } from '../author/openings.ts';
 import { type LoadedPolicy, loadPolicy } from '../author/policy-source.ts';
 import { fitting, recordedDecision, restoredInput } from '../author/recorded.ts';
-import { FOUND, guarded, numberOption, progressOf } from './author-verb.ts';
+import { FOUND, numberOption } from './author-verb.ts';
+import { progressOf, runVerb } from './kit-verb.ts';
 
 interface Options {
   readonly audit?: string;
@@ -37,7 +38,7 @@ export function diffCommand(): Command {
         'Exit codes: 0 no difference was met, 1 there are differences, 2 wrong use or unreadable input.',
     )
     .action((before: string, after: string, options: Options) =>
-      guarded('diff', () => run(before, after, options)),
+      runVerb('diff', () => run(before, after, options)),
     );
 }
 

@@ -38,12 +38,13 @@ export function redirectCommand(): Command {
     .action(({ config, json }: { config: string; json?: true }) =>
       guarded(() => runVerify(config, json === true)),
     );
-  configured('print', 'print the rules without installing them').action(
-    ({ config }: { config: string }) =>
+  configured('print', 'print the rules without installing them')
+    .addHelpText('after', '\nExit codes: 0 printed, 2 no configuration or no capture in it.')
+    .action(({ config }: { config: string }) =>
       guarded(() => {
         process.stdout.write(renderRuleset(planFrom(config).plan, devices()));
       }),
-  );
+    );
   redirect
     .command('remove')
     .description('take the rules away: the pod can then reach anything')

@@ -12,7 +12,8 @@ import { AuthorError, loadPolicy } from '../author/policy-source.ts';
 import { type ReplayReport, replay } from '../author/replay.ts';
 import { renderReplay, renderReplayHtml } from '../author/replay-text.ts';
 import { ANY_DIFFERENCE, exceeded, parseThresholds, type Threshold } from '../author/threshold.ts';
-import { FOUND, guarded, numberOption, progressOf } from './author-verb.ts';
+import { FOUND, numberOption } from './author-verb.ts';
+import { progressOf, runVerb } from './kit-verb.ts';
 
 interface Options {
   readonly bundle: string;
@@ -44,7 +45,7 @@ export function replayCommand(): Command {
       '\nClasses: newly_allowed newly_denied obligation reason error same not_replayable.\n' +
         'Exit codes: 0 within the thresholds, 1 over one of them, 2 wrong use or nothing to compare.',
     )
-    .action((audit: string, options: Options) => guarded('replay', () => run(audit, options)));
+    .action((audit: string, options: Options) => runVerb('replay', () => run(audit, options)));
 }
 
 async function run(audit: string, options: Options): Promise<number> {

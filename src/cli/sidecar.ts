@@ -39,7 +39,7 @@ function readConfig(file: string): Config | null {
     checkPlaces(config, file);
     return config;
   } catch (error) {
-    return fail(error);
+    return unusable(error, file);
   }
 }
 
@@ -66,14 +66,16 @@ async function run(config: Config, file: string): Promise<void> {
     process.once('SIGTERM', stop);
     process.once('SIGINT', stop);
   } catch (error) {
-    fail(error);
+    unusable(error, file);
   }
 }
 
-/** Prints what a person can mend and sets exit code 2; anything else is a bug and is thrown on. */
-function fail(error: unknown): null {
+/** Prints what a person can mend, with the file, and sets exit code 2; anything else is a bug and is thrown on. */
+function unusable(error: unknown, file: string): null {
   if (!(error instanceof ConfigError) && !(error instanceof StartError)) throw error;
-  process.stderr.write(`${error.message}\n`);
+  for (const line of error.message.split('\n')) {
+    process.stderr.write(line.startsWith(`${file}:`) ? `${line}\n` : `${file}: ${line}\n`);
+  }
   process.exitCode = 2;
   return null;
 }

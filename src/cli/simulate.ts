@@ -14,7 +14,8 @@ import {
   scenarioFiles,
   simulate,
 } from '../author/simulate.ts';
-import { FOUND, guarded, numberOption, patternOption, progressOf } from './author-verb.ts';
+import { FOUND, numberOption, patternOption } from './author-verb.ts';
+import { progressOf, runVerb } from './kit-verb.ts';
 
 interface Options {
   readonly run?: string;
@@ -41,7 +42,7 @@ export function simulateCommand(): Command {
       '\nExit codes: 0 all as expected, 1 a scenario failed or a mutated call was allowed, 2 wrong use or unreadable input.',
     )
     .action((policy: string, scenarios: string[], options: Options) =>
-      guarded('simulate', () => run(policy, scenarios, options)),
+      runVerb('simulate', () => run(policy, scenarios, options)),
     );
 }
 

@@ -20,7 +20,8 @@ import {
   type RecordedLog,
 } from '../author/suggest.ts';
 import { type Suggestion, suggestionOf } from '../author/suggestion.ts';
-import { FOUND, guarded, progressOf } from './author-verb.ts';
+import { FOUND } from './author-verb.ts';
+import { progressOf, runVerb } from './kit-verb.ts';
 
 interface Options {
   readonly openings?: string;
@@ -40,7 +41,7 @@ export function suggestCommand(): Command {
       '\nThe log is decided again with the suggestion before it is shown.\n' +
         'Exit codes: 0 it allows exactly what went through, 1 it does not, 2 wrong use or unreadable input.',
     )
-    .action((audit: string, options: Options) => guarded('suggest', () => run(audit, options)));
+    .action((audit: string, options: Options) => runVerb('suggest', () => run(audit, options)));
 }
 
 async function run(audit: string, { openings: side, out, json }: Options): Promise<number> {

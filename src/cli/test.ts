@@ -11,7 +11,8 @@ import { renderJunit } from '../author/junit.ts';
 import { AuthorError } from '../author/policy-source.ts';
 import { junitCases, runTests, type TestResult } from '../author/test-run.ts';
 import { compileTests, opaCoverage } from '../author/test-stage.ts';
-import { FOUND, guarded, numberOption, patternOption } from './author-verb.ts';
+import { FOUND, numberOption, patternOption } from './author-verb.ts';
+import { runVerb } from './kit-verb.ts';
 
 interface Options {
   readonly run?: string;
@@ -43,7 +44,7 @@ export function testCommand(): Command {
         'Exit codes: 0 all pass, 1 a test fails or too little is covered, 2 wrong use, or nothing to test.',
     )
     .action(async (directories: string[], options: Options) => {
-      await guarded('test', () => run(directories, options));
+      await runVerb('test', () => run(directories, options));
       if (options.watch === true) await watched(directories, options);
     });
 }
@@ -121,7 +122,7 @@ async function watched(directories: readonly string[], options: Options): Promis
     if (!changed) await new Promise<void>((resolve) => (wake = resolve));
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     changed = false;
-    if (!stopped) await guarded('test', () => run(directories, options));
+    if (!stopped) await runVerb('test', () => run(directories, options));
   }
   for (const watcher of watchers) watcher.close();
 }

@@ -23,6 +23,17 @@ const dnsServer = z
   .regex(/^([0-9.]+|\[[0-9a-f:.]+\]):[1-9]\d{0,4}$/, 'expected ADDRESS:PORT, IPv6 in brackets');
 const cidr = z.string().regex(/^[0-9a-f.:]+\/\d{1,3}$/, 'expected a CIDR block such as 10.0.0.0/8');
 
+const tcpPortKey = z
+  .string()
+  .regex(/^[1-9]\d{0,4}$/, 'expected a TCP port')
+  .refine((text) => Number(text) <= 65_535, 'expected a TCP port');
+
+/** Port 0 is a different one each time. */
+function listensOnce(ports: readonly number[]): boolean {
+  const chosen = ports.filter((listen) => listen !== 0);
+  return new Set(chosen).size === chosen.length;
+}
+
 const dns = z
   .strictObject({
     port: port
@@ -58,13 +69,17 @@ const dns = z
 export const captureSchema = z
   .strictObject({
     hosts: z
-      .array(z.string())
+      .array(z.enum(['127.0.0.1', '::1']))
       .min(1)
       .max(2)
       .default(['127.0.0.1', '::1'])
       .describe('Loopback addresses the redirect leads to. Default both.'),
     ports: z
-      .record(z.string().regex(/^[1-9]\d{0,4}$/, 'expected a TCP port'), port)
+      .record(tcpPortKey, port)
+      .refine(
+        (ports) => listensOnce(Object.values(ports)),
+        'expected another port to listen on for each port that is dialled',
+      )
       .default({ '80': 15_080, '443': 15_443 })
       .describe(
         'TCP port the agent dials to the port that listens for it; HTTP or TLS is recognised by the first byte. Default 80 to 15080, 443 to 15443.',
@@ -89,6 +104,7 @@ export const captureSchema = z
       .strictObject({
         sourcePorts: z
           .tuple([z.int().min(1024).max(65_535), z.int().min(1024).max(65_535)])
+          .refine(([first, last]) => first <= last, 'expected the first port, then the last')
           .default([15_061, 15_068])
           .describe(
             'First and last source port from which the sidecar itself is treated like the agent, to try the fence. Default 15061 to 15068.',

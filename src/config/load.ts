@@ -71,9 +71,14 @@ function sentence(issue: z.core.$ZodIssue, root: unknown): string {
   if (issue.code === 'unrecognized_keys') {
     return `found unknown key ${issue.keys.map((key) => `"${key}"`).join(', ')}, expected only documented keys`;
   }
+  if (issue.code === 'invalid_key') {
+    return `found the key ${JSON.stringify(issue.path.at(-1))}, ${issue.issues[0]?.message}`;
+  }
   let found: unknown = root;
   for (const key of issue.path) found = (found as Record<PropertyKey, unknown> | undefined)?.[key];
-  const shown = found === undefined ? 'nothing' : JSON.stringify(found)?.slice(0, 80);
+  // A URL may hold a password, which is the very mistake.
+  const json = JSON.stringify(found)?.replace(/(\/\/)[^"]*@/g, '$1…@');
+  const shown = found === undefined ? 'nothing' : json?.slice(0, 80);
   return `found ${shown}, ${issue.message.replace(/^Invalid input: /, '')}`;
 }
 
@@ -82,6 +87,11 @@ function renderPath(path: readonly PropertyKey[]): string {
 }
 
 const firstLine = (text: string) => text.split('\n', 1)[0] ?? '';
+
+type KeyConfig = NonNullable<Config['bundles'][number]['verification']>['keys'][number];
+
+const absoluteKey = (at: (path: string) => string) => (key: KeyConfig) =>
+  key.file === undefined ? key : { ...key, file: at(key.file) };
 
 function absolutePaths(config: Config, base: string): Config {
   const at = (path: string) => resolve(base, path);
@@ -97,7 +107,13 @@ function absolutePaths(config: Config, base: string): Config {
       ...(rootsFile === undefined ? {} : { rootsFile: at(rootsFile) }),
       caFiles: Object.fromEntries(Object.entries(caFiles).map(([to, file]) => [to, at(file)])),
     },
-    bundles: config.bundles.map((bundle) => ({ ...bundle, directory: at(bundle.directory) })),
+    bundles: config.bundles.map(({ verification, ...bundle }) => ({
+      ...bundle,
+      directory: at(bundle.directory),
+      ...(verification === undefined
+        ? {}
+        : { verification: { ...verification, keys: verification.keys.map(absoluteKey(at)) } }),
+    })),
     audit: {
       ...config.audit,
       directory: at(config.audit.directory),

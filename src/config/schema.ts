@@ -4,6 +4,7 @@
  * The file is the operator's and is trusted; secrets never stand in it, only the name of a file or variable. Pure.
  */
 import { z } from 'zod';
+import { bundlesSchema } from './bundle.ts';
 import { addressFields, captureSchema, tlsSchema, webSocketFields } from './fence.ts';
 
 const positive = (max: number) => z.int().min(1).max(max);
@@ -89,36 +90,14 @@ export const configSchema = z.strictObject({
       proxy: listener(15_001, 'Explicit forward proxy: absolute-form HTTP and CONNECT.'),
       gateway: listener(15_010, 'Tool gateway: /mcp/<server> and /tools/<name>/.'),
       decision: listener(15_020, 'Decision API: /v1/review, /v1/data and /v1/uploads.'),
-      admin: listener(15_090, 'Health, readiness, metrics and status; read-only.'),
+      admin: listener(
+        15_090,
+        'Health, readiness, metrics and status; read-only. Asked by address, `localhost` or this host only.',
+      ),
     })
     .prefault({})
     .describe('Listeners.'),
-  bundles: z
-    .array(
-      z.strictObject({
-        name: name.describe('Name of the policy set.'),
-        directory: z
-          .string()
-          .describe(
-            'Directory with one *.tar.gz bundle or one unpacked bundle. Not trusted before the gate.',
-          ),
-        pollMs: z
-          .int()
-          .min(5)
-          .max(600_000)
-          .default(1000)
-          .describe(
-            'Milliseconds between looks at the directory besides file events. Default 1000.',
-          ),
-        maxStalenessSeconds: positive(31_536_000)
-          .optional()
-          .describe(
-            'Deny with bundle.stale when the source could not be read for so long. Default never.',
-          ),
-      }),
-    )
-    .length(1, 'expected exactly one bundle')
-    .describe('Policy bundles. Exactly one.'),
+  bundles: bundlesSchema,
   mcpServers: z
     .record(name, upstreamTarget)
     .default({})
@@ -237,7 +216,9 @@ export const configSchema = z.strictObject({
         .describe('Milliseconds for a client to send a whole request. Default 60000.'),
       connectionsMax: positive(65_536)
         .default(1024)
-        .describe('Open connections of one listener. Default 1024; further ones are closed.'),
+        .describe(
+          'Open connections of one listener. Default 1024; further ones are closed, as are those that would take the descriptors kept for the admin port and the audit log.',
+        ),
       callsMax: positive(65_536)
         .default(512)
         .describe('Calls under way at once. Default 512; further ones get call.overloaded.'),
@@ -261,7 +242,7 @@ export const configSchema = z.strictObject({
       fuelMax: positive(2_147_483_647)
         .optional()
         .describe(
-          'Steps of one policy evaluation. Default 200 million and 1000 per character of input.',
+          'Steps of one policy evaluation. Default 200 million and 8000 per character of input.',
         ),
       policyMemoryBytesMax: z
         .int()

@@ -3,9 +3,13 @@
  * construction: it knows no method but GET and HEAD and holds no reference to anything that changes the sidecar.
  * Shell: owns the admin listener.
  */
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import express, { type Express } from 'express';
+import { parseAuthority } from '../call/authority.ts';
+import type { ReasonCode } from '../decision/reason.ts';
+import { boundConnections } from './connection-bound.ts';
 
 export interface AdminView {
   /** Started: the listeners are open. */
@@ -25,11 +29,18 @@ export interface ControlServer {
 
 const REQUEST_TIMEOUT_MS = 10_000;
 const CONNECTIONS_MAX = 64;
+/** For requests under way when the process stops; what they ask for takes milliseconds. */
+const CLOSE_GRACE_MS = 2000;
 
-export function adminApp(view: AdminView): Express {
+/** @param host the configured host of the listener, a name it may be asked by. */
+export function adminApp(view: AdminView, host: string): Express {
   const app = bareApp();
   app.use((request, response, next) => {
     response.set('cache-control', 'no-store');
+    if (asksHere(request.headers.host, host)) next();
+    else response.status(421).json({ error: 'expected an address or localhost as Host' });
+  });
+  app.use((request, response, next) => {
     if (request.method === 'GET' || request.method === 'HEAD') next();
     else response.status(405).set('allow', 'GET, HEAD').json({ error: 'read-only' });
   });
@@ -58,21 +69,41 @@ export function adminApp(view: AdminView): Express {
   return app;
 }
 
+/**
+ * A web page in a browser beside the agent can give a name of its own this listener's address (DNS rebinding) and would
+ * then read what is here as its own. Such a request names the page's host; the kubelet and Prometheus ask by address.
+ */
+function asksHere(given: string | undefined, host: string): boolean {
+  // HTTP/1.0 probes may send none; browsers always do.
+  if (given === undefined) return true;
+  const asked = parseAuthority(given, 80);
+  return asked.ok && (asked.kind !== 'name' || asked.host === 'localhost' || asked.host === host);
+}
+
 /** An express application without its defaults that tell or trust too much. */
 export function bareApp(): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
+  app.enable('case sensitive routing');
+  app.enable('strict routing');
   app.set('env', 'production');
   return app;
 }
 
-/** Serves an express application on a bounded listener. @param connected told of each connection. */
+export interface ControlEvents {
+  /** Told of each connection. */
+  readonly connected: (socket: Socket) => void;
+  /** Bytes that are no request: why, and whose. */
+  readonly broken?: (reason: ReasonCode, remoteAddress: string) => void;
+}
+
+/** Serves an express application on a bounded listener. */
 export async function serveControl(
   app: Express,
   at: { readonly host: string; readonly port: number },
-  connected: (socket: Socket) => void,
+  { connected, broken }: ControlEvents,
 ): Promise<ControlServer> {
   const server = createServer(
     {
@@ -83,8 +114,9 @@ export async function serveControl(
     },
     app,
   );
-  server.maxConnections = CONNECTIONS_MAX;
+  boundConnections(server, CONNECTIONS_MAX);
   server.on('connection', connected);
+  if (broken !== undefined) tellBroken(server, broken);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host: at.host, port: at.port }, () => {
@@ -96,10 +128,37 @@ export async function serveControl(
     address: { host: at.host, port: (server.address() as AddressInfo).port },
     close: () =>
       new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
+        const cut = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
+        server.close(() => {
+          clearTimeout(cut);
+          resolve();
+        });
+        server.closeIdleConnections();
       }),
   };
+}
+
+const BROKEN: Readonly<Record<string, readonly [ReasonCode, status: string]>> = {
+  HPE_HEADER_OVERFLOW: ['call.too_large', '431 Request Header Fields Too Large'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['call.timeout', '408 Request Timeout'],
+};
+
+/** What Node's parser refuses never becomes a request. In the middle of a body the request itself is refused. */
+function tellBroken(server: Server, broken: NonNullable<ControlEvents['broken']>): void {
+  const newest = new WeakMap<Duplex, IncomingMessage>();
+  server.on('request', (request) => newest.set(request.socket, request));
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    const [reason, status] = BROKEN[error.code ?? ''] ?? ['call.malformed', '400 Bad Request'];
+    if (newest.get(socket)?.complete !== false) {
+      broken(reason, (socket as Socket).remoteAddress ?? '');
+    }
+    socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+    (socket as Socket).destroySoon();
+  });
 }
 
 function answer(response: express.Response, problems: readonly string[]): void {

@@ -18,18 +18,38 @@ export interface Reviewed {
   readonly verdict: Verdict;
 }
 
+/** Who asks, and where: what every record says beside the decision. */
+export interface Asking {
+  /** Name of the client, null as long as no credential has named one. */
+  readonly client: string | null;
+  readonly remoteAddress: string;
+  readonly method: string;
+  /** Path as it came; the record keeps nothing of its query. */
+  readonly target: string;
+  readonly traceparent: string | null;
+}
+
+export interface Turned {
+  readonly reason: ReasonCode;
+  /** The body as far as it was read. */
+  readonly body: Uint8Array | null;
+}
+
 export interface DecisionApiParts {
   readonly clients: readonly Client[];
   /**
    * Decides and records without forwarding.
    * @returns null when the audit log does not take the record.
    */
-  readonly review: (call: ToolCall, client: string) => Promise<Reviewed | null>;
+  readonly review: (call: ToolCall, asking: Asking) => Promise<Reviewed | null>;
   /** @returns false when the audit log does not take the record. */
   readonly upload: (sha256: string, bytes: number | null, client: string) => Promise<boolean>;
-  readonly counted: (endpoint: 'review' | 'data' | 'upload', result: string) => void;
-  /** A credential that is none, or not for this endpoint. */
-  readonly unauthorized: (reason: ReasonCode) => void;
+  /** Records a request that is refused before any decision. @returns the id of its record. */
+  readonly turnedAway: (turned: Turned, asking: Asking) => Promise<string>;
+  /** A registration: done, or not. */
+  readonly uploaded: (registered: boolean) => void;
+  /** A bug; the request was answered with `proxy.internal`. */
+  readonly failed: (error: unknown) => void;
   readonly bodyBytesMax: number;
 }
 
@@ -41,87 +61,88 @@ export function decisionApi(parts: DecisionApiParts): Express {
     response.set('cache-control', 'no-store');
     next();
   });
-  const body = express.raw({ type: () => true, limit: parts.bodyBytesMax, inflate: false });
+  const body = bodyReader(parts.bodyBytesMax);
   const route = (path: string, may: Client['may'], answer: Answer) =>
-    app.post(path, (request, response, next) => {
+    app.all(path, async (request, response) => {
       const client = authenticate(parts.clients, request.get('authorization'));
-      const problem = client === null ? 'identity.unauthenticated' : 'identity.forbidden';
-      if (client === null || client.may !== may) {
-        parts.unauthorized(problem);
-        refuse(response, problem);
-      } else {
-        body(request, response, (error?: unknown) => {
-          if (error !== undefined) refuse(response, bodyReason(error));
-          else answer(request, response, client).catch(next);
-        });
+      const exchange = { parts, request, response, client: client?.id ?? null };
+      if (request.method !== 'POST') {
+        response.set('allow', 'POST');
+        return refuse(exchange, 'call.method_not_allowed');
       }
+      if (client === null) return refuse(exchange, 'identity.unauthenticated');
+      if (client.may !== may) return refuse(exchange, 'identity.forbidden');
+      const unread = await body(request, response);
+      if (unread !== null) return refuse(exchange, unread);
+      return answer(exchange);
     });
-  route('/v1/review', 'review', (request, response, client) =>
-    review(parts, request, response, client),
+  route('/v1/review', 'review', review);
+  route('/v1/data/egret/decision', 'review', data);
+  route('/v1/uploads', 'upload', upload);
+  app.use((request: Request, response: Response) =>
+    refuse({ parts, request, response, client: null }, 'call.unknown_route'),
   );
-  route('/v1/data/egret/decision', 'review', (request, response, client) =>
-    data(parts, request, response, client),
-  );
-  route('/v1/uploads', 'upload', (request, response, client) =>
-    upload(parts, request, response, client),
-  );
-  app.use((_request, response) => refuse(response, 'call.unknown_route'));
-  app.use((_error: unknown, _request: Request, response: Response, _next: () => void) => {
+  app.use((error: unknown, _request: Request, response: Response, _next: () => void) => {
+    parts.failed(error);
     if (response.headersSent) response.destroy();
-    else refuse(response, 'proxy.internal');
+    else answerRefusal(response, 'proxy.internal');
   });
   return app;
 }
 
-type Answer = (request: Request, response: Response, client: Client) => Promise<void>;
+interface Exchange {
+  readonly parts: DecisionApiParts;
+  readonly request: Request;
+  readonly response: Response;
+  readonly client: string | null;
+}
 
-async function review(
-  parts: DecisionApiParts,
-  request: Request,
-  response: Response,
-  client: Client,
-): Promise<void> {
+type Answer = (exchange: Exchange) => Promise<void>;
+
+/** @returns a function that reads the body of a request, and says why when it cannot. */
+function bodyReader(limit: number) {
+  const read = express.raw({ type: () => true, limit, inflate: false });
+  return (request: Request, response: Response) =>
+    new Promise<ReasonCode | null>((resolve) => {
+      read(request, response, (error?: unknown) => {
+        resolve(error === undefined ? null : bodyReason(error));
+      });
+    });
+}
+
+async function review(exchange: Exchange): Promise<void> {
+  const { parts, request, response } = exchange;
   const document = parseStrictJson(bytesOf(request));
-  if (!document.ok) return refuse(response, document.reason, document.detail);
+  if (!document.ok) return refuse(exchange, document.reason, document.detail);
   const call = reviewedCall(document.value);
-  if (!call.ok) return refuse(response, 'call.malformed', call.detail);
-  const reviewed = await parts.review(call.call, client.id);
-  parts.counted('review', reviewed?.verdict.outcome ?? 'error');
-  if (reviewed === null) return refuse(response, 'audit.unavailable');
+  if (!call.ok) return refuse(exchange, 'call.malformed', call.detail);
+  const reviewed = await parts.review(call.call, askingOf(exchange));
+  if (reviewed === null) return answerRefusal(response, 'audit.unavailable');
   response.json(reviewResponse(reviewed.id, reviewed.verdict));
 }
 
-async function data(
-  parts: DecisionApiParts,
-  request: Request,
-  response: Response,
-  client: Client,
-): Promise<void> {
+async function data(exchange: Exchange): Promise<void> {
+  const { parts, request, response } = exchange;
   const document = parseStrictJson(bytesOf(request));
-  if (!document.ok) return refuse(response, document.reason, document.detail);
-  const call = reviewedCall({ request: asInput(document.value) });
-  if (!call.ok) return refuse(response, 'call.malformed', call.detail);
-  const reviewed = await parts.review(call.call, client.id);
-  parts.counted('data', reviewed?.verdict.outcome ?? 'error');
-  if (reviewed === null) return refuse(response, 'audit.unavailable');
+  if (!document.ok) return refuse(exchange, document.reason, document.detail);
+  const call = reviewedCall(document.value, 'input');
+  if (!call.ok) return refuse(exchange, 'call.malformed', call.detail);
+  const reviewed = await parts.review(call.call, askingOf(exchange));
+  if (reviewed === null) return answerRefusal(response, 'audit.unavailable');
   response.json({ decision_id: reviewed.id, result: resultOf(reviewed.verdict) });
 }
 
-async function upload(
-  parts: DecisionApiParts,
-  request: Request,
-  response: Response,
-  client: Client,
-): Promise<void> {
+async function upload(exchange: Exchange): Promise<void> {
+  const { parts, request, response, client } = exchange;
   const bytes = bytesOf(request);
   const file = request.is('application/json') ? announcedFile(bytes) : hashedFile(bytes);
   if (!file.ok) {
-    parts.counted('upload', 'refused');
-    return refuse(response, file.reason, file.detail);
+    parts.uploaded(false);
+    return refuse(exchange, file.reason, file.detail);
   }
-  const recorded = await parts.upload(file.sha256, file.bytes, client.id);
-  parts.counted('upload', recorded ? 'registered' : 'error');
-  if (!recorded) return refuse(response, 'audit.unavailable');
+  const recorded = await parts.upload(file.sha256, file.bytes, client ?? '');
+  parts.uploaded(recorded);
+  if (!recorded) return answerRefusal(response, 'audit.unavailable');
   response.status(201).json({ sha256: file.sha256, source: 'explicit_user_upload' });
 }
 
@@ -146,11 +167,6 @@ function hashedFile(body: Uint8Array): UploadedFile {
   return { ok: true, sha256, bytes: body.length };
 }
 
-const asInput = (value: unknown) =>
-  value !== null && typeof value === 'object'
-    ? ((value as { input?: unknown }).input ?? null)
-    : null;
-
 const bytesOf = (request: Request): Uint8Array =>
   request.body instanceof Uint8Array ? request.body : new Uint8Array();
 
@@ -160,11 +176,30 @@ function bodyReason(error: unknown): ReasonCode {
   return type === 'encoding.unsupported' ? 'call.unsupported_encoding' : 'call.malformed';
 }
 
-function refuse(response: Response, reason: ReasonCode, detail?: string): void {
+function askingOf({ request, client }: Exchange): Asking {
+  return {
+    client,
+    remoteAddress: request.socket.remoteAddress ?? '',
+    method: request.method,
+    target: request.path,
+    traceparent: request.get('traceparent') ?? null,
+  };
+}
+
+/** Records the refusal, then answers it: whoever tries credentials leaves a trace, as on every listener. */
+async function refuse(exchange: Exchange, reason: ReasonCode, detail?: string): Promise<void> {
+  const { parts, request, response } = exchange;
+  const body = request.body instanceof Uint8Array ? request.body : null;
+  const id = await parts.turnedAway({ reason, body }, askingOf(exchange));
+  response.set('x-egret-decision-id', id);
+  answerRefusal(response, reason, detail);
+}
+
+function answerRefusal(response: Response, reason: ReasonCode, detail?: string): void {
   const { status, text } = REASONS[reason];
   if (reason === 'identity.unauthenticated') response.set('www-authenticate', 'Bearer');
   response.status(status).set('content-type', 'application/problem+json');
-  response.send(
+  response.set('x-egret-reason', reason).send(
     JSON.stringify({
       type: `https://egret.dev/reasons/${reason}`,
       title: text,

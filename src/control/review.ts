@@ -49,19 +49,26 @@ const requestSchema = z.object({
   mcp: z.object({ version: text, method: text }).nullable().default(null),
 });
 
-const reviewSchema = z.object({
-  apiVersion: z.literal('egret.dev/v1').optional(),
-  kind: z.literal('ToolCallReview').optional(),
-  request: requestSchema,
-});
+/** The request stands under `request` in a ToolCallReview and under `input` in OPA's data API. */
+const schemas = {
+  request: z.object({
+    apiVersion: z.literal('egret.dev/v1').optional(),
+    kind: z.literal('ToolCallReview').optional(),
+    request: requestSchema,
+  }),
+  input: z.object({ input: requestSchema }).transform(({ input }) => ({ request: input })),
+} as const;
 
 export type ReviewedCall =
   | { readonly ok: true; readonly call: ToolCall }
   | { readonly ok: false; readonly detail: string };
 
 /** @returns the first problem as `path: what was expected` when the document is not a review. */
-export function reviewedCall(document: unknown): ReviewedCall {
-  const parsed = reviewSchema.safeParse(document);
+export function reviewedCall(
+  document: unknown,
+  under: keyof typeof schemas = 'request',
+): ReviewedCall {
+  const parsed = schemas[under].safeParse(document);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const path = issue?.path.map(String).join('.') || '(document)';

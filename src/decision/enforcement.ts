@@ -31,7 +31,8 @@ export interface Permit {
 }
 
 export interface Refusal {
-  readonly decisionId: string;
+  /** Null when nothing is on record of it: it was turned away at the door. */
+  readonly decisionId: string | null;
   readonly reason: ReasonCode;
   /** For the agent. From the policy author or the registry, never from the call. */
   readonly message: string;
@@ -64,7 +65,7 @@ export function enforce(verdict: Verdict, mode: EnforcementMode, decisionId: str
 }
 
 /** A refusal that no verdict stands behind: the call was malformed, or something it needs is not there. */
-export function refuse(decisionId: string, reason: ReasonCode, message?: string): Refused {
+export function refuse(decisionId: string | null, reason: ReasonCode, message?: string): Refused {
   return {
     action: 'refuse',
     refusal: { decisionId, reason, message: message || REASONS[reason].text },

@@ -24,7 +24,7 @@ export const DECISION_ENTRYPOINT = 'egret/decision';
 export interface EngineLimits {
   /** Steps for any input, about one per WebAssembly instruction. Default 200 million (a few milliseconds). */
   readonly fuelBase: number;
-  /** Further steps per character of the input. Default 1000. The sum never exceeds 2^31-1. */
+  /** Further steps per character of the input. Default 8000: searching long texts takes up to 7000. The sum never exceeds 2^31-1. */
   readonly fuelPerCharacter: number;
   /** Memory of one instance in bytes, data included. Default 128 MiB. More stops the evaluation. */
   readonly memoryBytesMax: number;
@@ -34,7 +34,7 @@ export interface EngineLimits {
 
 export const DEFAULT_LIMITS: EngineLimits = {
   fuelBase: 200_000_000,
-  fuelPerCharacter: 1000,
+  fuelPerCharacter: 8000,
   memoryBytesMax: 128 * 1024 * 1024,
   printLinesPerSecondMax: 10,
 };

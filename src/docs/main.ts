@@ -7,7 +7,9 @@ import { join } from 'node:path';
 import { argv, exit, stderr } from 'node:process';
 import { z } from 'zod';
 import { configSchema } from '../config/schema.ts';
+import { inputJsonSchema } from '../decision/input-schema.ts';
 import { bypassesIn, renderBypasses, withSection } from './bypass-table.ts';
+import { renderInputReference } from './input-reference.ts';
 import {
   renderConfigReference,
   renderMetricReference,
@@ -19,11 +21,18 @@ const PAGES: Readonly<Record<string, (page: string) => string>> = {
   'metrics.md': renderMetricReference,
   'reason-codes.md': renderReasonReference,
   'configuration.md': () => renderConfigReference(z.toJSONSchema(configSchema, { io: 'input' })),
+  'policy-input.md': renderInputReference,
+  'policy-input-request.schema.json': () => schemaText('request'),
+  'policy-input-response.schema.json': () => schemaText('response'),
   'threat-model.md': (page) => {
     const tests = readFileSync(new URL('../../test/net/bypass.net.ts', import.meta.url), 'utf8');
     return withSection(page, 'bypasses', renderBypasses(bypassesIn(tests)));
   },
 };
+
+function schemaText(phase: 'request' | 'response'): string {
+  return `${JSON.stringify(inputJsonSchema(phase), null, 2)}\n`;
+}
 
 /** @returns the names of pages that differ from what was there. */
 function differing(directory: string): string[] {

@@ -122,6 +122,11 @@ function parseRpc(body: JsonObject): Rpc | null {
   return { kind: 'response', method: 'response', id, params };
 }
 
+/** The id of what may be a JSON-RPC request, so that also the refusal of a bad one finds its asker. */
+export function idOf(body: Json): McpId | null {
+  return isObject(body) ? (parseId(body['id']) ?? null) : null;
+}
+
 /** Undefined when it is no id: null, fractions and long strings are refused. */
 function parseId(id: Json | undefined): McpId | undefined {
   if (typeof id === 'number') return Number.isSafeInteger(id) ? id : undefined;

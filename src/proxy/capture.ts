@@ -25,6 +25,8 @@ export interface CaptureParts {
   readonly connected: (socket: Socket) => void;
   /** A connection beyond `connectionsMax` was closed. */
   readonly dropped: () => void;
+  /** False of a connection that must be closed at once. */
+  readonly mayServe: (socket: Socket) => boolean;
   /** A connection that ended before its protocol was known, for the record. */
   readonly broken: (remoteAddress: string) => void;
 }
@@ -78,6 +80,10 @@ export async function listenCapture(capture: CaptureParts): Promise<Capture> {
 
 function serverFor(capture: CaptureParts, dialled: number, sockets: Set<Socket>): Server {
   const server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => {
+    if (!capture.mayServe(socket)) {
+      socket.destroy();
+      return;
+    }
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());

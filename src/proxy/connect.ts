@@ -14,6 +14,7 @@ import type { BoundPlace, Incoming } from './exchange.ts';
 import { checkVersion, headerOf } from './message-rules.ts';
 import type { TlsEntry } from './tls-entry.ts';
 import { handleTunnel, recordTunnelRefusal, type TunnelParts } from './tunnel-call.ts';
+import { checkNoUpgrade } from './websocket-handshake.ts';
 
 export interface ConnectParts {
   readonly tunnels: TunnelParts;
@@ -24,6 +25,7 @@ export interface ConnectParts {
   readonly tls: TlsEntry | null;
 }
 
+const FRAMING = ['content-length', 'transfer-encoding', 'expect'];
 const ESTABLISHED = 'HTTP/1.1 200 Connection Established\r\n\r\n';
 
 /** Resolves when the socket is handed on or the tunnel has ended; never rejects. */
@@ -73,15 +75,17 @@ function establish(client: Duplex, head: Uint8Array): void {
 
 /** Where a CONNECT leads, when its target and its headers name one place. */
 export function connectAuthority(incoming: Incoming): Authority | Refused {
-  const broken = checkVersion(incoming) ?? checkHeaders(incoming.headers);
+  const { headers } = incoming;
+  const broken = checkVersion(incoming) ?? checkHeaders(headers) ?? checkNoUpgrade(headers);
   if (broken !== null) return broken;
   if (incoming.bound !== null) {
     return refuse('call.method_not_allowed', 'CONNECT on a connection that leads to one place');
   }
   const authority = parseAuthority(incoming.target, null);
   if (!authority.ok) return authority;
-  if (headerOf(incoming, 'content-length') !== null) {
-    return refuse('call.bad_header', 'content-length in a CONNECT');
+  // Its bytes would be the first of the tunnel for one reader, and a body for another.
+  if (FRAMING.some((name) => headerOf(incoming, name) !== null)) {
+    return refuse('call.bad_header', 'a body in a CONNECT');
   }
   const text = headerOf(incoming, 'host');
   const host = text === null ? authority : parseAuthority(text, authority.port);
@@ -92,13 +96,14 @@ export function connectAuthority(incoming: Incoming): Authority | Refused {
 }
 
 /** Clients show little of a refused CONNECT, so the reason stands in headers, too. */
-function answer(client: Duplex, reason: ReasonCode, id: string): void {
+function answer(client: Duplex, reason: ReasonCode, id: string | null): void {
   const { status } = REASONS[reason];
   const { message } = refusal(id, reason).refusal;
   const body = `${reason}: ${message}\n`;
+  const decision = id === null ? '' : `x-egret-decision-id: ${id}\r\n`;
   client.end(
     `HTTP/1.1 ${status} ${status === 403 ? 'Forbidden' : 'Refused'}\r\n` +
-      `content-type: text/plain\r\nx-egret-reason: ${reason}\r\nx-egret-decision-id: ${id}\r\n` +
+      `content-type: text/plain\r\nx-egret-reason: ${reason}\r\n${decision}` +
       `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   );
 }

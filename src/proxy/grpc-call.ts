@@ -80,7 +80,7 @@ async function handleStream(arrival: Arrival): Promise<void> {
   const slot = parts.admission.enter();
   if ('refused' in slot) {
     parts.shed(slot.refused);
-    answer(stream, refuse(id, slot.refused).refusal);
+    answer(stream, refuse(null, slot.refused).refusal);
     return;
   }
   try {

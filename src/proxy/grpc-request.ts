@@ -183,7 +183,7 @@ export function renderGrpcRefusal(refusal: Refusal): Record<string, string | num
     'grpc-status': String(grpcStatusOf(reason)),
     'grpc-message': said.replace(/[^\x20-\x24\x26-\x7e]/g, encodeURIComponent),
     'x-egret-reason': reason,
-    'x-egret-decision-id': decisionId,
+    ...decisionHeader(decisionId),
   };
 }
 
@@ -194,5 +194,8 @@ export const renderPlainRefusal = ({
 }: Refusal): Record<string, string | number> => ({
   ':status': REASONS[reason].status,
   'x-egret-reason': reason,
-  'x-egret-decision-id': decisionId,
+  ...decisionHeader(decisionId),
 });
+
+const decisionHeader = (decisionId: string | null): Record<string, string> =>
+  decisionId === null ? {} : { 'x-egret-decision-id': decisionId };

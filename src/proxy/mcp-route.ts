@@ -7,7 +7,13 @@ import { forwardHeaders } from '../call/headers.ts';
 import { type RecognizedMcp, recognizeMcp } from '../call/recognize-mcp.ts';
 import { type Refused, refuse } from '../call/refused.ts';
 import { parseStrictJson } from '../call/strict-json.ts';
-import { type McpMessage, parseMcpRequest, parseMcpStream } from '../mcp/codec.ts';
+import {
+  idOf,
+  type McpId,
+  type McpMessage,
+  parseMcpRequest,
+  parseMcpStream,
+} from '../mcp/codec.ts';
 import type { Incoming } from './exchange.ts';
 import type { GatewayTarget } from './gateway-route.ts';
 import { headerOf } from './message-rules.ts';
@@ -35,7 +41,10 @@ export function mcpRoute(
     },
     recognize(incoming, body, catalogue) {
       const message = messageOf(incoming, body);
-      if (!message.ok) return unrecognized(message.reason, message.detail, UNKNOWN_CALLER);
+      if (!message.ok) {
+        const { reason, detail, id = null } = message;
+        return unrecognized(reason, detail, { kind: 'mcp', id }, id);
+      }
       const { scheme, host, port } = target.origin;
       const { method, headers } = incoming;
       const request = { method, scheme, host, port, target: path, headers, body, server };
@@ -95,14 +104,19 @@ function checkMethod(incoming: Incoming, prefix: string): Refused | null {
     : refuse('call.unsupported_encoding', 'the body is compressed');
 }
 
-function messageOf(incoming: Incoming, body: Uint8Array | null): McpMessage | Refused {
+function messageOf(
+  incoming: Incoming,
+  body: Uint8Array | null,
+): McpMessage | (Refused & { readonly id?: McpId | null }) {
   const { headers } = incoming;
   if (incoming.method === 'GET' || incoming.method === 'DELETE') {
     if (body !== null) return refuse('call.malformed', 'a body in a request that has none');
     return parseMcpStream({ method: incoming.method, headers });
   }
   const document = parseStrictJson(body ?? new Uint8Array());
-  return document.ok ? parseMcpRequest({ headers, body: document.value }) : document;
+  if (!document.ok) return document;
+  const message = parseMcpRequest({ headers, body: document.value });
+  return message.ok ? message : { ...message, id: idOf(document.value) };
 }
 
 /** Only a tool call has a result that a model reads; everything else gets a JSON-RPC error. */

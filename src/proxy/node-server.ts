@@ -39,6 +39,8 @@ export interface ServerHandlers {
   readonly broken: (cause: BrokenCause, remoteAddress: string) => void;
   /** A connection beyond `connectionsMax` was closed. */
   readonly dropped: () => void;
+  /** False of a connection that must be closed at once. */
+  readonly mayServe: (socket: Socket) => boolean;
   /** Every connection that is served, adopted ones included. */
   readonly connected: (socket: Socket) => void;
 }
@@ -74,6 +76,9 @@ interface ClientSocket extends Socket {
 /** Ends the reading of a body that cannot go on. */
 const bodyReaders = new WeakMap<IncomingMessage, (reason: ReasonCode) => void>();
 
+/** Requests whose client waits for 100 before it sends the body. */
+const awaitingContinue = new WeakMap<IncomingMessage, ServerResponse>();
+
 export async function listenHttp(
   at: { readonly host: string; readonly port: number },
   bounds: ServerBounds,
@@ -107,13 +112,23 @@ function httpServer(bounds: ServerBounds, handlers: ServerHandlers): Server {
   const server = createServer({ ...serverOptions(bounds), ...upgradesOf(handlers) }, serve);
   // Node would answer an unknown Expect itself, and nobody would hear of it.
   server.on('checkExpectation', serve);
+  // It would also ask for every body before anybody has looked at the head.
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    awaitingContinue.set(request, response);
+    serve(request, response);
+  });
   server.maxConnections = bounds.connectionsMax;
   server.maxHeadersCount = HEADERS_MAX * 2;
   server.on('drop', handlers.dropped);
-  server.on('connection', handlers.connected);
+  server.on('connection', (socket) => {
+    if (handlers.mayServe(socket)) handlers.connected(socket);
+    else socket.destroy();
+  });
   server.on('clientError', (error, socket) => answerBroken(error, socket as Socket, handlers));
   server.on('connect', (request: IncomingMessage, socket: Duplex, head: Uint8Array) => {
-    if (handlers.connect === undefined) refuseBroken('method', socket as Socket, handlers);
+    // An answer that is still to come would arrive inside the tunnel, as the answer to another call.
+    if (callsOn(socket) > 0) refuseBroken('malformed', socket as Socket, handlers);
+    else if (handlers.connect === undefined) refuseBroken('method', socket as Socket, handlers);
     else handlers.connect(incomingOf(request), socket, head);
   });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Uint8Array) => {
@@ -122,12 +137,14 @@ function httpServer(bounds: ServerBounds, handlers: ServerHandlers): Server {
   return server;
 }
 
+const callsOn = (socket: Duplex): number => (socket as ClientSocket).egretCalls ?? 0;
+
 /** While an answer is under way on the connection, a 101 could be taken for a part of it: then it is no upgrade. */
 function upgradesOf({ upgrade }: ServerHandlers): ServerOptions {
   return {
     shouldUpgradeCallback: (request) =>
       upgrade !== undefined &&
-      ((request.socket as ClientSocket).egretCalls ?? 0) === 0 &&
+      callsOn(request.socket) === 0 &&
       opensWebSocket(request.method ?? '', headerList(request.rawHeaders)),
   };
 }
@@ -218,7 +235,7 @@ function answerBroken(
 
 function refuseBroken(cause: BrokenCause, socket: ClientSocket, handlers: ServerHandlers): void {
   handlers.broken(cause, socket.remoteAddress ?? '');
-  if ((socket.egretCalls ?? 0) > 0) {
+  if (callsOn(socket) > 0) {
     socket.destroy();
     return;
   }
@@ -261,6 +278,7 @@ function readBody(request: IncomingMessage, bytesMax: number): Promise<Body> {
   if (length !== undefined && Number(length) > bytesMax) {
     return Promise.resolve({ ok: false, reason: 'call.too_large' });
   }
+  awaitingContinue.get(request)?.writeContinue();
   return new Promise((resolve) => {
     const chunks: Uint8Array[] = [];
     let size = 0;
@@ -299,7 +317,9 @@ function replyOf(response: ServerResponse): Reply {
         ['content-length', String(body.length)],
         ...(unread ? [['connection', 'close'] as const] : []),
       ]);
-      response.end(body);
+      // Node throws where content may not follow, and the client would see a cut connection instead of the refusal.
+      if (response.req.method === 'HEAD') response.end();
+      else response.end(body);
     },
     start,
     write: (chunk) => response.write(chunk),

@@ -15,6 +15,8 @@ export interface DialOptions {
   readonly tlsFor: (host: string, port: number) => UpstreamTls;
   /** Milliseconds to connect, the TLS handshake included. */
   readonly connectTimeoutMs: number;
+  /** False of a connection that must be given up, because it takes one of the last descriptors. */
+  readonly mayDial: (socket: Socket) => boolean;
 }
 
 export type Dialled =
@@ -68,15 +70,14 @@ export async function dialAddress(
   place: PinnedPlace,
   { scheme, host, port }: Origin,
   alpn: 'http/1.1' | 'h2',
-  { tlsFor, connectTimeoutMs }: Omit<DialOptions, 'resolve'>,
+  dialling: Omit<DialOptions, 'resolve'>,
 ): Promise<Dialled> {
   if (scheme === 'http') {
-    return connected(connectTcp(tcpTo(place)), { place, event: 'connect', connectTimeoutMs });
+    return connected(connectTcp(tcpTo(place)), { place, event: 'connect', ...dialling });
   }
-  const options = { ...tcpTo(place), ALPNProtocols: [alpn], ...tlsFor(host, port) };
+  const options = { ...tcpTo(place), ALPNProtocols: [alpn], ...dialling.tlsFor(host, port) };
   const socket = connectTls(options);
-  const event = 'secureConnect';
-  const dialled = await connected(socket, { place, event, connectTimeoutMs });
+  const dialled = await connected(socket, { place, event: 'secureConnect', ...dialling });
   if (!dialled.ok || alpn !== 'h2' || socket.alpnProtocol === 'h2') return dialled;
   socket.destroy();
   return { ok: false, reason: 'upstream.bad_response' };
@@ -88,15 +89,14 @@ export const placeText = ({ address, port }: PinnedPlace): string =>
 
 const tcpTo = ({ address, port }: PinnedPlace) => ({ host: address, port, noDelay: true });
 
-interface Connecting {
+interface Connecting extends Pick<DialOptions, 'connectTimeoutMs' | 'mayDial'> {
   readonly place: PinnedPlace;
   readonly event: 'connect' | 'secureConnect';
-  readonly connectTimeoutMs: number;
 }
 
 function connected(
   socket: Socket,
-  { place, event, connectTimeoutMs }: Connecting,
+  { place, event, connectTimeoutMs, mayDial }: Connecting,
 ): Promise<Dialled> {
   return new Promise((resolve) => {
     const fail = (reason: ReasonCode) => {
@@ -105,6 +105,10 @@ function connected(
       resolve({ ok: false, reason });
     };
     const timer = setTimeout(() => fail('upstream.timeout'), connectTimeoutMs);
+    // The descriptor is there one tick after the connection was asked for.
+    process.nextTick(() => {
+      if (!mayDial(socket)) fail('call.overloaded');
+    });
     // Stays: whoever gets the socket may listen for more, but no error of it ever finds nobody.
     socket.on('error', (error) =>
       fail(isCertificateError(error) ? 'upstream.certificate_invalid' : 'upstream.connect_failed'),

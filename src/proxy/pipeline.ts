@@ -35,7 +35,7 @@ export async function handleCall(
   const slot = parts.admission.enter();
   if ('refused' in slot) {
     parts.shed(slot.refused);
-    answer(reply, refuse(id, slot.refused).refusal, route.shape);
+    answer(reply, refuse(null, slot.refused).refusal, route.shape);
     return;
   }
   try {
@@ -93,9 +93,6 @@ async function judgeAndForward(
   }
   const trip = watch.leaving(judged.request);
   const forwarded = await parts.upstream.forward(recorded, trip.request, reply);
-  if (forwarded.reason !== null && !reply.started) {
-    answer(reply, refuse(id, forwarded.reason).refusal, recognition.shape);
-  }
   const isError = isToolError(forwarded, judged.input?.mcp !== null);
   parts.recorder.outcome({
     decisionId: id,
@@ -105,6 +102,10 @@ async function judgeAndForward(
     isError,
     timeNs: parts.clock.wallNs(),
   });
+  // After the outcome, which is on record whatever becomes of the answer.
+  if (forwarded.reason !== null && !reply.started) {
+    answer(reply, refuse(id, forwarded.reason).refusal, recognition.shape);
+  }
   trip.end(forwarded, isError);
   watch.end(forwarded.reason ?? decision.reason);
 }

@@ -20,6 +20,8 @@ export interface RenderedRefusal {
 }
 
 const encoder = new TextEncoder();
+/** What a 405 names (RFC 9110). At an MCP endpoint every revision takes POST. */
+const HTTP_METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
 
 export function renderRefusal(refusal: Refusal, shape: RefusalShape): RenderedRefusal {
   switch (shape.kind) {
@@ -33,13 +35,14 @@ export function renderRefusal(refusal: Refusal, shape: RefusalShape): RenderedRe
 }
 
 /** Headers every refusal carries, so that a person with only `curl -i` finds the record. */
-function common(refusal: Refusal, contentType: string): [string, string][] {
+function common(refusal: Refusal, contentType: string, allowed = HTTP_METHODS): [string, string][] {
   const headers: [string, string][] = [
     ['content-type', contentType],
     ['cache-control', 'no-store'],
-    ['x-egret-decision-id', refusal.decisionId],
     ['x-egret-reason', refusal.reason],
   ];
+  if (refusal.decisionId !== null) headers.push(['x-egret-decision-id', refusal.decisionId]);
+  if (refusal.reason === 'call.method_not_allowed') headers.push(['allow', allowed]);
   if (REASONS[refusal.reason].retryable) headers.push(['retry-after', '1']);
   if (refusal.reason === 'identity.unauthenticated') headers.push(['www-authenticate', 'Bearer']);
   return headers;
@@ -66,8 +69,8 @@ function toolError(
   refusal: Refusal,
   shape: { readonly era: McpEra; readonly id: McpId },
 ): RenderedRefusal {
-  const said = `${whyAndWhatNow(refusal)} Decision ${refusal.decisionId}.`;
-  const text = `Refused (${refusal.reason}): ${said}`;
+  const decision = refusal.decisionId === null ? '' : ` Decision ${refusal.decisionId}.`;
+  const text = `Refused (${refusal.reason}): ${whyAndWhatNow(refusal)}${decision}`;
   const body = mcpToolError(shape.id, shape.era, text, {
     'egret.dev/refusal': advice(refusal),
   });
@@ -90,14 +93,14 @@ function rpcError(refusal: Refusal, id: McpId | null): RenderedRefusal {
   const body = mcpError(id, rpc, refusal.message, advice(refusal));
   return {
     status,
-    headers: common(refusal, 'application/json'),
+    headers: common(refusal, 'application/json', 'POST'),
     body: encoder.encode(JSON.stringify(body)),
   };
 }
 
 function advice(refusal: Refusal): {
   reason: ReasonCode;
-  decision_id: string;
+  decision_id: string | null;
   retryable: boolean;
   requestable: boolean;
 } {

@@ -31,16 +31,16 @@ const REASON_OF_CODE: ReadonlyMap<string | undefined, ReasonCode> = new Map([
   ['UND_ERR_BODY_TIMEOUT', 'upstream.timeout'],
   ['UND_ERR_HEADERS_OVERFLOW', 'upstream.bad_response'],
 ]);
-/** In a body they mean that it ended too early, in a head that it is none. */
-const CUT_SHORT: ReadonlySet<string | undefined> = new Set([
-  'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
-  'HPE_INVALID_EOF_STATE',
-]);
+/** Errors of the parser carry no code in undici 8, so the words of llhttp have to do. */
+const ENDED_EARLY = /\(Invalid EOF state\)$/;
 
 /** @param inBody a sound head had come before. */
 export function reasonOfFailure(error: Error & { code?: string }, inBody: boolean): ReasonCode {
   if (error instanceof DialFailure || error instanceof ResponseFault) return error.reason;
-  if (CUT_SHORT.has(error.code)) return inBody ? 'upstream.reset' : 'upstream.bad_response';
+  // In a body they mean that it ended too early, in a head that it is none.
+  if (error.code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH' || ENDED_EARLY.test(error.message)) {
+    return inBody ? 'upstream.reset' : 'upstream.bad_response';
+  }
   const known = REASON_OF_CODE.get(error.code);
   if (known !== undefined) return known;
   if (error.name === 'HTTPParserError') return 'upstream.bad_response';

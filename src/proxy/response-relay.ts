@@ -10,7 +10,7 @@ import type { Permit } from '../decision/enforcement.ts';
 import type { ReasonCode } from '../decision/reason.ts';
 import type { Reply } from './exchange.ts';
 import { DialFailure, ResponseFault, reasonOfFailure } from './response-failure.ts';
-import { checkResponse, type SoundResponse, wrongInterim } from './response-rules.ts';
+import { checkResponse, type SoundResponse, wrongInterim, wrongTrailer } from './response-rules.ts';
 import type { Forwarded } from './upstream.ts';
 
 const RESULT_BYTES_MAX = 64 * 1024;
@@ -35,10 +35,13 @@ export interface Relay {
   readonly bounds: ResponseBounds;
 }
 
-/** `unreachable`: no connection came about, another address may do; `abandoned`: nobody waited for one any longer. */
+/**
+ * `unreachable`: no connection came about, another address may do; `abandoned`: nobody waited for one any longer;
+ * `spoiled`: the connection may not be used again, although undici would.
+ */
 export interface Sent {
   readonly forwarded: Forwarded;
-  readonly attempt: 'connected' | 'unreachable' | 'abandoned';
+  readonly attempt: 'connected' | 'spoiled' | 'unreachable' | 'abandoned';
 }
 
 /** Hands one response on to the client as it arrives, and remembers what the record needs. */
@@ -82,7 +85,8 @@ export class ResponseRelay implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
-    if (status < 200) {
+    // Node's parser lets three digits of any kind through: less than 100 is no interim answer.
+    if (status >= 100 && status < 200) {
       this.#interim += 1;
       const wrong = wrongInterim(status, this.#interim);
       if (wrong !== null) controller.abort(new ResponseFault('upstream.bad_response', wrong));
@@ -129,7 +133,15 @@ export class ResponseRelay implements Dispatcher.DispatchHandler {
     if (!this.#reply.write(chunk)) controller.pause();
   }
 
-  onResponseEnd(): void {
+  onResponseEnd(
+    _controller: Dispatcher.DispatchController,
+    trailers: Readonly<Record<string, unknown>>,
+  ): void {
+    if (wrongTrailer(Object.keys(trailers)) !== null) {
+      this.#reply.abort();
+      this.#finish('spoiled', 'upstream_error', 'upstream.bad_response');
+      return;
+    }
     this.#reply.end();
     this.#finish('connected', 'completed', null);
   }

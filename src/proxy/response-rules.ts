@@ -37,6 +37,10 @@ const RESET_CONTENT = 205;
 /** These have no content, so a Content-Length would only mislead a client that believes it. */
 const EMPTY_STATUSES: ReadonlySet<number> = new Set([204, RESET_CONTENT, 304]);
 
+const FRAMING: ReadonlySet<string> = new Set(
+  'connection content-length transfer-encoding upgrade'.split(' '),
+);
+
 /** @returns `upstream.bad_response` where the answer could be taken for another one. */
 export function checkResponse({ method, status, headers }: ResponseHead): SoundResponse | Refused {
   const wrong = wrongStatus(status) ?? wrongFraming(headers, status) ?? wrongContent(headers);
@@ -44,6 +48,7 @@ export function checkResponse({ method, status, headers }: ResponseHead): SoundR
   const checked = responseHeaders(headers);
   if (!checked.ok) return checked;
   const emptyStatus = EMPTY_STATUSES.has(status);
+  const empty = emptyStatus || method === 'HEAD';
   const contentType = valuesOf(headers, 'content-type')[0] ?? null;
   const [length] = valuesOf(headers, 'content-length');
   const kept = emptyStatus
@@ -54,10 +59,9 @@ export function checkResponse({ method, status, headers }: ResponseHead): SoundR
     headers: status === RESET_CONTENT ? [...kept, ['content-length', '0']] : kept,
     contentType,
     contentEncoding: codingsOf(headers)[0] ?? null,
-    announcedBytes:
-      length === undefined || emptyStatus || method === 'HEAD' ? null : Number(length),
-    endless: /^text\/event-stream *(;|$)/i.test(contentType ?? ''),
-    empty: emptyStatus || method === 'HEAD',
+    announcedBytes: length === undefined || empty ? null : Number(length),
+    endless: !empty && /^text\/event-stream *(;|$)/i.test(contentType ?? ''),
+    empty,
   };
 }
 
@@ -65,6 +69,16 @@ export function checkResponse({ method, status, headers }: ResponseHead): SoundR
 export function wrongInterim(status: number, seen: number): string | null {
   if (status === 101) return 'another protocol although nobody asked for one';
   return seen > INTERIM_MAX ? 'interim answers without end' : null;
+}
+
+/**
+ * Trailers are dropped, but these would speak of framing after it is over (RFC 9110 section 6.5.1), and Node's parser
+ * believes them: it takes the next answer on the connection for no answer.
+ * @param names lower case.
+ */
+export function wrongTrailer(names: readonly string[]): string | null {
+  const found = names.find((name) => FRAMING.has(name));
+  return found === undefined ? null : `${found} as a trailer`;
 }
 
 function wrongStatus(status: number): string | null {

@@ -38,7 +38,7 @@ export interface Arrival {
   /** Looks at the agent's first bytes before any of them leaves; a reason cuts the tunnel. */
   readonly inspect: (() => Promise<ReasonCode | null>) | null;
   /** Tells the agent why not, and ends its socket. */
-  readonly refused: (reason: ReasonCode, decisionId: string) => void;
+  readonly refused: (reason: ReasonCode, decisionId: string | null) => void;
 }
 
 const SHAPE = { kind: 'http' } as const;
@@ -50,7 +50,7 @@ export async function handleTunnel(tunnels: TunnelParts, arrival: Arrival): Prom
   if (leave === null) {
     const cause = admission.draining() ? 'proxy.draining' : 'call.overloaded';
     parts.shed(cause);
-    arrival.refused(cause, parts.clock.uuid());
+    arrival.refused(cause, null);
     return;
   }
   try {

@@ -5,13 +5,12 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ReasonCode } from '../decision/reason.ts';
-import { dialTcp } from './pinned-dial.ts';
+import { type DialOptions, dialTcp } from './pinned-dial.ts';
 import type { Recorded } from './record.ts';
 import type { Resolver } from './resolver.ts';
 import type { Forwarded } from './upstream.ts';
 
-export interface TunnelBounds {
-  readonly connectTimeoutMs: number;
+export interface TunnelBounds extends Pick<DialOptions, 'connectTimeoutMs' | 'mayDial'> {
   readonly idleMs: number;
   /** Told of the connection to the tool; the agent's is watched by its listener. */
   readonly connected: (socket: Socket) => void;

@@ -17,6 +17,8 @@ export interface PoolOptions extends DialOptions, ResponseBounds {
 
 export interface Pools {
   poolFor(origin: Origin, place: PinnedPlace): Pool;
+  /** Calls under way end; new ones get new connections. */
+  retire(pool: Pool): void;
   close(): Promise<void>;
 }
 
@@ -50,6 +52,10 @@ export function createPools(options: PoolOptions): Pools {
       pools.set(key, pool);
       if (pools.size > POOLS_MAX) evictOldest(pools);
       return pool;
+    },
+    retire(pool) {
+      for (const [key, known] of pools) if (known === pool) pools.delete(key);
+      pool.close().catch(() => undefined);
     },
     async close() {
       await Promise.all([...pools.values()].map((pool) => pool.destroy()));

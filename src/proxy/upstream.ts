@@ -74,7 +74,9 @@ export function createUpstream(options: PoolOptions): Upstream {
       for (const address of found.addresses) {
         const pool = pools.poolFor(origin, { address, port });
         const sent = await send(pool, request, relay);
-        const peer = sent.attempt === 'connected' ? placeText({ address, port }) : null;
+        if (sent.attempt === 'spoiled') pools.retire(pool);
+        const connected = sent.attempt === 'connected' || sent.attempt === 'spoiled';
+        const peer = connected ? placeText({ address, port }) : null;
         forwarded = { ...sent.forwarded, peer };
         // Where no connection came about, nothing was sent: only then is the next address tried.
         if (sent.attempt !== 'unreachable') break;

@@ -79,7 +79,7 @@ async function admit(arrival: Arrival): Promise<void> {
   if (leave === null) {
     const cause = admission.draining() ? 'proxy.draining' : 'call.overloaded';
     parts.shed(cause);
-    answer(socket, refuse(id, cause).refusal, route.shape);
+    answer(socket, refuse(null, cause).refusal, route.shape);
     return;
   }
   try {

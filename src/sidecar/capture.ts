@@ -17,11 +17,11 @@ export interface CaptureSetup {
   readonly limits: Config['limits'];
   readonly parts: Parts;
   readonly inside: Inside;
-  readonly rejections: Pick<ServerHandlers, 'broken' | 'dropped'>;
+  readonly rejections: Pick<ServerHandlers, 'broken' | 'dropped' | 'mayServe'>;
 }
 
 /** Without IPv6 in the kernel there is nothing to capture of it, and no loopback address to listen on. */
-export function presentHosts(hosts: readonly string[]): string[] {
+export function presentHosts<Host extends string>(hosts: readonly Host[]): Host[] {
   const addresses = Object.values(networkInterfaces()).flatMap((found) => found ?? []);
   const hasIpv6 = addresses.some(({ family }) => family === 'IPv6');
   return hosts.filter((host) => hasIpv6 || !isIPv6(host));
@@ -49,6 +49,7 @@ export async function openCapture(setup: CaptureSetup): Promise<Capture> {
     tls: inside.tlsEntry(http.adopt),
     connected,
     dropped: rejections.dropped,
+    mayServe: rejections.mayServe,
     broken: (remoteAddress) => rejections.broken('timeout', remoteAddress),
   });
   return {

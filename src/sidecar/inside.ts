@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import { hostMatcher } from '../call/host-pattern.ts';
 import type { Config } from '../config/schema.ts';
 import type { AdmissionControl } from '../proxy/admission.ts';
+import type { Descriptors } from '../proxy/descriptors.ts';
 import type { BoundPlace } from '../proxy/exchange.ts';
 import { captureRoute, forwardRoute } from '../proxy/forward-route.ts';
 import type { Parts } from '../proxy/ports.ts';
@@ -32,6 +33,7 @@ export interface InsideParts {
   readonly config: Config;
   readonly parts: Parts;
   readonly admission: AdmissionControl;
+  readonly descriptors: Descriptors;
   readonly resolve: Resolver;
   readonly interception: Interception | null;
   readonly upstreamTrust: UpstreamTrust;
@@ -41,7 +43,9 @@ export function insideOf(shared: InsideParts, stalls: StallWatch): Inside {
   const { config, parts, admission, resolve, interception } = shared;
   const { tunnelIdleMs: idleMs, headersTimeoutMs: handshakeMs } = config.limits;
   const { connectTimeoutMs } = config.upstream;
-  const bounds = { connectTimeoutMs, idleMs, connected: stalls.add, stalled: stalls.cut };
+  const { mayDial } = shared.descriptors;
+  const watched = { connected: stalls.add, stalled: stalls.cut };
+  const bounds = { connectTimeoutMs, mayDial, idleMs, ...watched };
   const tunnels: TunnelParts = { parts, admission, resolve, bounds };
   const upgrades = upgradesOf(shared);
   return {

@@ -34,7 +34,11 @@ export async function openTrust(config: Config, log: Log): Promise<Trust> {
     });
     return { upstream, interception };
   } catch (error) {
-    if (error instanceof RootsError) throw new StartError(error.message, { cause: error });
+    if (error instanceof RootsError) {
+      const single = rootsFile !== undefined && error.message.startsWith(`${rootsFile}:`);
+      const place = single ? 'upstream.rootsFile' : 'upstream.caFiles';
+      throw new StartError(`${place}: ${error.message}`, { cause: error });
+    }
     if (!(error instanceof TrustError)) throw error;
     throw new StartError(`tls.trustDirectory: ${error.message}`, { cause: error });
   }

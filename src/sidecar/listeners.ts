@@ -2,15 +2,17 @@
  * Opens the listeners and connects them to the pipeline: forward proxy, tool gateway, decision API, admin. Either all
  * are open or none. Shell: owns the listening sockets.
  */
+import type { Socket } from 'node:net';
 import type { Journal } from '../audit/journal.ts';
 import type { Config, ListenerName } from '../config/schema.ts';
-import { adminApp, serveControl } from '../control/admin.ts';
+import { adminApp, type ControlServer, serveControl } from '../control/admin.ts';
 import type { Client } from '../control/credential.ts';
 import { decisionApi } from '../control/decision-api.ts';
 import type { UploadRegistry } from '../decision/uploads.ts';
 import type { AdmissionControl } from '../proxy/admission.ts';
 import type { Capture } from '../proxy/capture.ts';
 import { type ConnectParts, handleConnect } from '../proxy/connect.ts';
+import type { Descriptors } from '../proxy/descriptors.ts';
 import { forwardRoute } from '../proxy/forward-route.ts';
 import { gatewayRoutes, gatewayTarget } from '../proxy/gateway-route.ts';
 import { type ListeningServer, listenHttp, type ServerHandlers } from '../proxy/node-server.ts';
@@ -23,7 +25,7 @@ import type { Metrics } from '../telemetry/metric.ts';
 import type { Tracing } from '../telemetry/trace.ts';
 import type { Interception } from '../tls/interception.ts';
 import type { UpstreamTrust } from '../tls/upstream-trust.ts';
-import { adviser, uploader } from './advice.ts';
+import { adviser, turnAway, uploader } from './advice.ts';
 import { recordBroken } from './broken.ts';
 import { openCapture, presentHosts } from './capture.ts';
 import { createFence } from './fence.ts';
@@ -37,6 +39,7 @@ export interface ListenerParts {
   readonly config: Config;
   readonly parts: Parts;
   readonly admission: AdmissionControl;
+  readonly descriptors: Descriptors;
   readonly resolve: Resolver;
   readonly clients: readonly Client[];
   readonly uploads: UploadRegistry;
@@ -84,8 +87,9 @@ export async function openListeners(shared: ListenerParts): Promise<Listeners> {
     const view = adminView(shared, () => started, fence);
     const stalls = createStallWatch(shared.config.limits.writeStallMs);
     const { add: connected } = stalls;
-    await open('admin', serveControl(adminApp(view), listen.admin, connected), only);
-    await open('decision', serveControl(decisionApp(shared), listen.decision, connected), only);
+    const admin = adminApp(view, listen.admin.host);
+    await open('admin', serveControl(admin, listen.admin, { connected }), only);
+    await open('decision', serveDecisions(shared, connected), only);
     const inside = insideOf(shared, stalls);
     opened.push(inside.upgrades, stalls);
     const calls: { drain(): void }[] = [
@@ -153,17 +157,28 @@ function captureOf(
   return openCapture({ capture, limits, parts, inside, rejections: rejections(shared, 'capture') });
 }
 
-function decisionApp(shared: ListenerParts) {
+function serveDecisions(
+  shared: ListenerParts,
+  connected: (socket: Socket) => void,
+): Promise<ControlServer> {
   const { clients, metrics, config, log } = shared;
-  return decisionApi({
+  const turnedAway = turnAway(shared, log);
+  const app = decisionApi({
     clients,
     review: adviser(shared),
     upload: uploader(shared),
-    counted: (endpoint, result) => {
-      if (endpoint === 'upload') metrics.upload(result === 'registered' ? 'registered' : 'refused');
-    },
-    unauthorized: (reason) => log.event('identity.refused', { listener: 'decision', reason }),
+    turnedAway,
+    uploaded: (registered) => metrics.upload(registered ? 'registered' : 'refused'),
+    failed: (error) =>
+      log.event('call.internal_error', { listener: 'decision', error: String(error) }),
     bodyBytesMax: config.limits.bodyBytesMax,
+  });
+  return serveControl(app, config.listen.decision, {
+    connected,
+    broken: (reason, remoteAddress) => {
+      const nothing = { client: null, method: '', target: '', traceparent: null };
+      void turnedAway({ reason, body: null }, { ...nothing, remoteAddress });
+    },
   });
 }
 
@@ -207,9 +222,10 @@ async function listenProxy(shared: ListenerParts, inside: Inside): Promise<Liste
 function rejections(
   shared: ListenerParts,
   listener: 'gateway' | 'proxy' | 'capture',
-): Pick<ServerHandlers, 'broken' | 'dropped'> {
+): Pick<ServerHandlers, 'broken' | 'dropped' | 'mayServe'> {
   return {
     broken: (cause, remoteAddress) => recordBroken(shared, { listener, cause, remoteAddress }),
     dropped: () => shared.metrics.shed('connections'),
+    mayServe: shared.descriptors.mayServe,
   };
 }

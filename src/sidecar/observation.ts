@@ -3,7 +3,7 @@
  * client span toward the tool, metrics with the trace as exemplar, one log line. The pipeline only says what happens.
  * Shell: owns the span of one call.
  */
-import type { Operation } from '../call/tool-call.ts';
+import { type Operation, shownMethod, shownName } from '../call/tool-call.ts';
 import type { ReasonCode } from '../decision/reason.ts';
 import { headerOf } from '../proxy/message-rules.ts';
 import type { Decision, Watch, Watched } from '../proxy/ports.ts';
@@ -29,6 +29,9 @@ export interface ObservationParts {
   readonly agentId: string;
   readonly nowMs: () => number;
 }
+
+/** A method that is none of MCP. */
+const OTHER_METHOD = '_OTHER';
 
 export function createObserver(parts: ObservationParts): (watched: Watched) => Watch {
   return (watched) => new CallWatch(parts, watched);
@@ -178,6 +181,11 @@ class CallWatch implements Watch {
     return recognition.ok ? recognition.call.tool : null;
   }
 
+  #shownTool(): string | null {
+    const { recognition } = this.#watched;
+    return recognition.ok ? shownName(recognition.call.tool) : null;
+  }
+
   #exemplar(): string | undefined {
     return this.#span.sampled ? this.#span.traceId : undefined;
   }
@@ -187,7 +195,7 @@ class CallWatch implements Watch {
       decision_id: this.#watched.id,
       trace_id: this.#span.traceId,
       listener: this.#watched.route.listener,
-      tool: this.#tool()?.name ?? null,
+      tool: this.#shownTool(),
       reason,
     };
   }
@@ -200,12 +208,12 @@ function isFailure(reason: ReasonCode): boolean {
 
 function spanName({ incoming, recognition }: Watched): string {
   if (!recognition.ok) return serverSpanName(httpMethod(incoming.method), null);
-  const { call } = recognition;
-  // Only names of the catalogue: an agent must not be able to choose the names of spans.
-  const namesTool = call.tool.known && call.mcp?.method === 'tools/call';
-  return call.mcp === null
-    ? serverSpanName(httpMethod(incoming.method), call.tool.known ? call.tool.name : null)
-    : serverSpanName(call.mcp.method, namesTool ? call.tool.name : null);
+  const { tool, mcp } = recognition.call;
+  // Only names of the catalogue and methods of MCP: an agent must not be able to choose the names of spans.
+  const name = tool.known ? tool.name : null;
+  if (mcp === null) return serverSpanName(httpMethod(incoming.method), name);
+  if (mcp.method === 'tools/call') return serverSpanName(mcp.method, name);
+  return serverSpanName(name === null ? OTHER_METHOD : mcp.method, null);
 }
 
 function callAttributes(
@@ -223,13 +231,18 @@ function callAttributes(
   return {
     ...common,
     [A.genAiOperationName]: EXECUTE_TOOL,
-    [A.genAiToolName]: tool.name,
+    [A.genAiToolName]: shownName(tool),
     [A.operation]: tool.operation,
     [A.toolKnown]: tool.known,
     [A.serverAddress]: destination.host,
     [A.serverPort]: destination.port,
     ...(tool.server === null ? {} : { [A.toolServer]: tool.server }),
-    ...(mcp === null ? {} : { [A.mcpMethodName]: mcp.method, [A.mcpProtocolVersion]: mcp.version }),
+    ...(mcp === null
+      ? {}
+      : {
+          [A.mcpMethodName]: shownMethod(mcp.method),
+          [A.mcpProtocolVersion]: mcp.version,
+        }),
   };
 }
 

@@ -7,7 +7,7 @@ import type { Journal } from '../audit/journal.ts';
 import type { Revision } from '../bundle/activation.ts';
 import { ActivePolicy, type BundleStatus } from '../bundle/active-policy.ts';
 import { type BuiltInCatalogue, builtInCatalogue } from '../bundle/built-in.ts';
-import type { BundleError } from '../bundle/bundle-error.ts';
+import type { BundleError, BundleErrorCode } from '../bundle/bundle-error.ts';
 import { DirectorySource } from '../bundle/directory-source.ts';
 import type { Catalogue } from '../call/catalogue.ts';
 import type { Config } from '../config/schema.ts';
@@ -15,6 +15,7 @@ import type { PinnedPolicy, PolicyState } from '../proxy/ports.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metric.ts';
 import { StartError } from './start-error.ts';
+import type { BundleVerification } from './verification.ts';
 
 export interface PolicyHolder {
   /** What to decide with now. Take it once per call. */
@@ -31,8 +32,22 @@ export interface PolicyWatchers {
   readonly journal: Journal;
 }
 
-/** Resolves after the first look at the directory; a bad first bundle is no error here, it only leaves nothing active. */
-export async function openPolicy(config: Config, watchers: PolicyWatchers): Promise<PolicyHolder> {
+/** A directory may be filled after the start; content that is there and wrong is a mistake somebody has to mend. */
+const WAITED_FOR: ReadonlySet<BundleErrorCode> = new Set<BundleErrorCode>([
+  'source_missing',
+  'source_unreadable',
+  'source_unstable',
+]);
+
+/**
+ * Resolves after the first look at the directory. Without a bundle there nothing is active, and calls are refused.
+ * @throws StartError when there is one and the gate refuses it.
+ */
+export async function openPolicy(
+  config: Config,
+  watchers: PolicyWatchers,
+  verification?: BundleVerification,
+): Promise<PolicyHolder> {
   const [bundle] = config.bundles;
   if (bundle === undefined) throw new StartError('bundles: found none, expected exactly one');
   const builtIn = installedCatalogue();
@@ -48,6 +63,7 @@ export async function openPolicy(config: Config, watchers: PolicyWatchers): Prom
         ...(fuelMax === undefined ? {} : { fuelBase: fuelMax, fuelPerCharacter: 0 }),
       },
     },
+    verification,
     onActivated: (revision) => {
       const { ref, engine, catalogue } = revision;
       pinned = { ref, engine, catalogue: builtIn.under(catalogue) };
@@ -59,11 +75,18 @@ export async function openPolicy(config: Config, watchers: PolicyWatchers): Prom
   const source = new DirectorySource({
     directory: bundle.directory,
     pollMs: bundle.pollMs,
-    onContent: (content) => active.offer(content),
+    onContent: (content) => active.admit(content),
     onUnchanged: () => active.confirm(),
     onError: (errors) => active.fail(errors),
   });
   await source.start();
+  const { active_revision: revision, errors } = active.status();
+  const mistakes = errors.filter(({ code }) => !WAITED_FOR.has(code));
+  if (revision === null && mistakes.length > 0) {
+    await source.close();
+    const at = `bundles.0.directory: ${bundle.directory}`;
+    throw new StartError(mistakes.map(({ message }) => `${at}: ${message}`).join('\n'));
+  }
   const ageSeconds = () => {
     const ageMs = active.ageMs();
     return ageMs === null ? null : ageMs / 1000;

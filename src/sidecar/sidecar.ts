@@ -9,6 +9,7 @@ import type { Config } from '../config/schema.ts';
 import { loadClients } from '../control/credential.ts';
 import { UploadRegistry } from '../decision/uploads.ts';
 import { type AdmissionControl, createAdmission } from '../proxy/admission.ts';
+import { createDescriptors, type Descriptors, descriptorLimit } from '../proxy/descriptors.ts';
 import type { Parts } from '../proxy/ports.ts';
 import { createResolver, type Resolver } from '../proxy/resolver.ts';
 import { createUpstream, type Upstream } from '../proxy/upstream.ts';
@@ -27,6 +28,7 @@ import { placesOf } from './places.ts';
 import { openPolicy, type PolicyHolder } from './policy.ts';
 import { createRecorder } from './recorder.ts';
 import { StartError } from './start-error.ts';
+import { verificationOf } from './verification.ts';
 
 export interface SidecarContext {
   readonly configFile: string;
@@ -44,6 +46,7 @@ export interface Sidecar {
 export async function startSidecar(config: Config, context: SidecarContext): Promise<Sidecar> {
   const startedMs = clock.monotonicMs();
   const clients = loadClients(config.decisionApi.clients, context.environment);
+  const verification = verificationOf(config.bundles[0]?.verification, context.environment);
   const metrics = createMetrics({ version: VERSION, processMetrics: true });
   const log = createLog({
     level: config.telemetry.logLevel,
@@ -55,7 +58,12 @@ export async function startSidecar(config: Config, context: SidecarContext): Pro
   const { interception, upstream: upstreamTrust } = await openTrust(config, log);
   const tracing = await openTracing(config, metrics);
   const journal = await openAudit(config, metrics, log);
-  const policy = await openPolicy(config, { metrics, log, journal });
+  const policy = await openPolicy(config, { metrics, log, journal }, verification).catch(
+    async (error) => {
+      await closeSignals({ interception, journal, tracing, metrics, log });
+      throw error;
+    },
+  );
   const outside = openOutside(config, metrics, upstreamTrust);
   const trust = { interception, upstreamTrust };
   const built: Built = { config, log, metrics, tracing, journal, policy, ...trust, ...outside };
@@ -77,6 +85,7 @@ export async function startSidecar(config: Config, context: SidecarContext): Pro
 
 interface Outside {
   readonly admission: AdmissionControl;
+  readonly descriptors: Descriptors;
   readonly resolve: Resolver;
   readonly upstream: Upstream;
   readonly uploads: UploadRegistry;
@@ -87,9 +96,11 @@ interface Outside {
 function openOutside(config: Config, metrics: Metrics, trust: UpstreamTrust): Outside {
   const ownPorts = new Set<number>();
   const resolve = createResolver({ ...placesOf(config), ownPorts: () => ownPorts });
+  const descriptors = createDescriptors(descriptorLimit(), () => metrics.shed('descriptors'));
   const upstream = createUpstream({
     ...config.upstream,
     resolve,
+    mayDial: descriptors.mayDial,
     tlsFor: trust.tlsFor,
     onConnected: metrics.observeConnect,
   });
@@ -99,7 +110,7 @@ function openOutside(config: Config, metrics: Metrics, trust: UpstreamTrust): Ou
   });
   metrics.watchUploads(() => uploads.size);
   const admission = createAdmission(config.limits, metrics.addTunnels);
-  return { admission, resolve, upstream, uploads, ownPorts };
+  return { admission, descriptors, resolve, upstream, uploads, ownPorts };
 }
 
 interface Built extends Outside {
@@ -158,8 +169,14 @@ async function stop(running: Running, signal: string): Promise<void> {
 }
 
 async function closeBuilt(built: Built): Promise<void> {
-  built.interception?.close();
   await built.policy.close();
+  await closeSignals(built);
+}
+
+async function closeSignals(
+  built: Pick<Built, 'interception' | 'journal' | 'tracing' | 'metrics' | 'log'>,
+): Promise<void> {
+  built.interception?.close();
   // Late, so that the outcomes of calls that were cut still stand in the log.
   await built.journal.close();
   await built.tracing.close();

@@ -4,6 +4,7 @@
  */
 import type { Config } from '../config/schema.ts';
 import type { AdmissionControl } from '../proxy/admission.ts';
+import type { Descriptors } from '../proxy/descriptors.ts';
 import type { Incoming } from '../proxy/exchange.ts';
 import { createGrpc, type Grpc } from '../proxy/grpc-call.ts';
 import type { ServerHandlers } from '../proxy/node-server.ts';
@@ -18,6 +19,7 @@ export interface UpgradeParts {
   readonly config: Config;
   readonly parts: Parts;
   readonly admission: AdmissionControl;
+  readonly descriptors: Descriptors;
   readonly resolve: Resolver;
   readonly upstreamTrust: UpstreamTrust;
 }
@@ -37,12 +39,13 @@ export interface Upgrades {
 export function upgradesOf(shared: UpgradeParts): Upgrades {
   const { config, parts, admission, resolve, upstreamTrust } = shared;
   const { limits, upstream } = config;
+  const { mayDial } = shared.descriptors;
   const idleMs = limits.tunnelIdleMs;
   const webSockets = createWebSockets({
     parts,
     admission,
     allows: placeMatcher(upstream.webSockets),
-    upstream: { ...upstream, resolve, tlsFor: upstreamTrust.tlsFor },
+    upstream: { ...upstream, resolve, tlsFor: upstreamTrust.tlsFor, mayDial },
     bounds: {
       messageBytesMax: limits.webSocketMessageBytesMax,
       framesPerSecond: limits.webSocketFramesPerSecond,
@@ -57,6 +60,7 @@ export function upgradesOf(shared: UpgradeParts): Upgrades {
       ...upstream,
       resolve,
       tlsFor: upstreamTrust.tlsFor,
+      mayDial,
       bounds: { bodyBytesMax: limits.bodyBytesMax, idleMs },
     },
     bounds: { headerBytesMax: limits.headerBytesMax, idleMs },

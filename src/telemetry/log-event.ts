@@ -103,7 +103,7 @@ export const EVENTS = {
   'bundle.rejected': {
     level: 'error',
     fields: { name: 'text', code: 'text', file: 'text', error: 'text' },
-    message: 'a bundle was refused, the last good one stays active',
+    message: 'a bundle was refused; the last good one stays active, if there is one',
   },
   'bundle.stale': {
     level: 'error',
@@ -147,7 +147,7 @@ export const EVENTS = {
   },
   'identity.refused': {
     level: 'warn',
-    fields: { listener: 'text', reason: 'text' },
+    fields: { listener: 'text', reason: 'text', decision_id: 'text' },
     message: 'a credential was refused',
   },
   'log.suppressed': {

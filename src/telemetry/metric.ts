@@ -21,7 +21,13 @@ export type ListenerLabel = 'proxy' | 'gateway' | 'capture' | 'decision';
 export type DecisionLabel = 'allow' | 'deny' | 'require_approval';
 export type Stage = 'recognise' | 'decide' | 'audit' | 'upstream';
 /** The bound that was reached. */
-export type ShedCause = 'calls' | 'connections' | 'buffered_bytes' | 'tunnels' | 'draining';
+export type ShedCause =
+  | 'calls'
+  | 'connections'
+  | 'descriptors'
+  | 'buffered_bytes'
+  | 'tunnels'
+  | 'draining';
 /** What became of a message to the name server. */
 export type DnsResultLabel =
   | 'address'

@@ -5,10 +5,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { judgeBudgets } from '../../bench/budget.ts';
 import type { ContenderKey } from '../../bench/contender.ts';
+import type { InterceptionRow } from '../../bench/interception.ts';
 import { parseOptions } from '../../bench/options.ts';
-import { renderReport, table } from '../../bench/report.ts';
+import { renderReport } from '../../bench/report.ts';
 import type { Result } from '../../bench/result.ts';
 import { type Connections, faultOf, median, type Row } from '../../bench/rounds.ts';
+import { table } from '../../bench/table.ts';
 
 const MB = 1_000_000;
 
@@ -56,9 +58,11 @@ function result(rows: readonly Row[], micro: Partial<Result['micro']> = {}): Res
       bundleBytes: null,
       auditRecordsPerSecond: null,
       verifyRecordsPerSecond: null,
+      standing: null,
       notes: [],
       ...micro,
     },
+    interception: null,
   };
 }
 
@@ -139,6 +143,15 @@ describe('budgets', () => {
     assert.equal(standing(result([], { auditRecordsPerSecond: 20_000 }), 'synced'), 'met');
     assert.equal(standing(result([], { verifyRecordsPerSecond: 99_999 }), 'verified'), 'not met');
   });
+  test('60 KB for each connection that stands is too much, for each kind alone', () => {
+    const counts = { tunnels: 2000, streams: 500, intercepted: 500 };
+    const bytes = { tunnelBytes: 59_999, streamBytes: 60_000, interceptedBytes: 1 };
+    const found = result([], { standing: { ...counts, ...bytes } });
+    assert.equal(standing(found, 'idle tunnel'), 'met');
+    assert.equal(standing(found, 'event stream'), 'not met');
+    assert.equal(standing(found, 'opened TLS'), 'met');
+    assert.equal(standing(result([]), 'idle tunnel'), 'not measured');
+  });
 });
 
 describe('the report', () => {
@@ -154,6 +167,55 @@ describe('the report', () => {
   });
 });
 
+describe('the interception section', () => {
+  const squid: InterceptionRow = {
+    key: 'squid',
+    title: 'Squid, ssl-bump',
+    version: 'Squid 5',
+    requestsPerSecond: { one: 1111, sixteen: 2222, fresh: 333 },
+    p50Us: { one: 444, sixteen: 5555, fresh: 66 },
+    cpuUs: 77,
+    peakBytes: 88 * MB,
+    invalid: null,
+  };
+  const mitmproxy = {
+    title: 'mitmproxy, interception',
+    why: 'no mitmdump on PATH',
+    remedy: 'apt-get install mitmproxy',
+    detail: '',
+  };
+  const report = (rows: readonly InterceptionRow[]) =>
+    renderReport({
+      ...result([]),
+      interception: { rounds: 3, seconds: 2, rows, absent: [mitmproxy] },
+    });
+
+  test('a row has its figures, and who could not take part is named with the way to have it', () => {
+    const text = report([squid]);
+    const line = text.split('\n').find((one) => one.startsWith('| Squid')) ?? '';
+    const cells = line.split('|').map((cell) => cell.trim());
+    assert.deepEqual(cells.slice(2, 9), [
+      '1111',
+      '444 µs',
+      '2222',
+      '5.55 ms',
+      '77 µs',
+      '333',
+      '88 MB',
+    ]);
+    assert.match(text, /- mitmproxy, interception: no mitmdump .* apt-get install mitmproxy/);
+  });
+  test('a row that does not count shows its fault and no figure', () => {
+    const text = report([{ ...squid, invalid: '1 errors in 3 answers' }]);
+    const line = text.split('\n').find((one) => one.includes('1 errors in 3 answers'));
+    assert.match(line ?? '', /does not count/);
+    assert.doesNotMatch(line ?? '', /1111/);
+  });
+  test('a run that was not asked for it says nothing of it', () => {
+    assert.doesNotMatch(renderReport(result([])), /interception/);
+  });
+});
+
 describe('the command line', () => {
   test('only a whole run is complete', () => {
     assert.equal(parseOptions([]).complete, true);
@@ -162,6 +224,13 @@ describe('the command line', () => {
   });
   test('the direct row always takes part, because latency is measured against it', () => {
     assert.deepEqual(parseOptions(['--only', 'nginx']).only, ['direct', 'nginx']);
+  });
+  test('sections alone leave the contenders out, and the other way round', () => {
+    const sections = parseOptions(['--only', 'interception,connections']);
+    assert.deepEqual(sections.only, []);
+    assert.deepEqual(sections.sections, ['connections', 'interception']);
+    assert.deepEqual(parseOptions(['--only', 'nginx']).sections, []);
+    assert.deepEqual(parseOptions([]).sections, ['parts', 'connections', 'interception']);
   });
   test('an unknown contender or a bad number of seconds is refused by name', () => {
     assert.throws(

@@ -81,7 +81,36 @@ const BAD: readonly Row[] = [
     /egret\.yaml: found a YAML alias/,
   ],
   ['text that is not YAML', 'agent: {', 'agent: {{', /egret\.yaml:\d+:\d+: not valid YAML/],
-  ['a server name that is no DNS label', '  mail:', '  Mail_1:', /mcpServers\.Mail_1/],
+  [
+    'a host of the capture that the redirect never leads to',
+    'audit:',
+    'capture: {hosts: ["10.0.0.1"]}\naudit:',
+    /egret\.yaml:8:19: capture\.hosts\.0: found "10\.0\.0\.1", .*"127\.0\.0\.1"\|"::1"/,
+  ],
+  [
+    'one port that listens for two',
+    'audit:',
+    'capture: {ports: {"80": 15080, "443": 15080}}\naudit:',
+    /capture\.ports: found .*expected another port to listen on/,
+  ],
+  [
+    'a port that is none',
+    'audit:',
+    'capture: {ports: {"99999": 15080}}\naudit:',
+    /capture\.ports\.99999: found the key "99999", expected a TCP port/,
+  ],
+  [
+    'source ports from last to first',
+    'audit:',
+    'capture: {probe: {sourcePorts: [15068, 15061]}}\naudit:',
+    /capture\.probe\.sourcePorts: found \[15068,15061\], expected the first/,
+  ],
+  [
+    'a server name that is no DNS label',
+    '  mail:',
+    '  Mail_1:',
+    /mcpServers\.Mail_1: found the key "Mail_1", expected a DNS label/,
+  ],
 ];
 
 for (const [sentence, from, to, message] of BAD) {
@@ -95,6 +124,14 @@ for (const [sentence, from, to, message] of BAD) {
     );
   });
 }
+
+test('the message about a URL with a password does not show the password', () => {
+  const text = GOOD.replace('http://127', 'http://user:hunter2hunter2@127');
+  assert.throws(
+    () => parseConfig(text, 'egret.yaml'),
+    (error) => error instanceof ConfigError && !error.message.includes('hunter2'),
+  );
+});
 
 test('a file that cannot be read is named', () => {
   assert.throws(

@@ -20,6 +20,15 @@ test('what a caller may not say about itself is left out', () => {
   assert.equal('agent' in reviewed.call, false);
 });
 
+test("in OPA's data API the same request stands under input, and its problems are named there", () => {
+  const read = reviewedCall({ input: { tool: { name: 'gmail.send' } } }, 'input');
+  assert.ok(read.ok);
+  assert.equal(read.call.tool.name, 'gmail.send');
+  const broken = reviewedCall({ input: { tool: {} } }, 'input');
+  assert.ok(!broken.ok);
+  assert.ok(broken.detail.startsWith('input.tool.name: '), broken.detail);
+});
+
 for (const [sentence, document, path] of [
   ['nothing', null, '(document)'],
   ['no request', {}, 'request'],

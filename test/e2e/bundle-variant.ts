@@ -21,6 +21,14 @@ export function receiptsFor(recipients: readonly string[], revision: string): Ui
   return writeArchive([...files]);
 }
 
+/** The receipts bundle with one file put in the place of another. */
+export function receiptsWith(name: string, content: string): Uint8Array {
+  const path = join(ROOT, 'rego/dist/receipts.tar.gz');
+  return writeArchive([
+    ...new Map(readArchive(readFileSync(path), path)).set(name, Buffer.from(content)),
+  ]);
+}
+
 // biome-ignore lint/suspicious/noExplicitAny: documents of another program, changed in one place
 type Document = Record<string, any>;
 

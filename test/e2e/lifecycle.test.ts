@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { adminText, eventually, MCP_HEADERS, mailCall, post, sendMail, statusOf } from './agent.ts';
 import { assertPaired, assertVerifies, outcomesOf, readLeaves } from './audit-log.ts';
+import { receiptsWith } from './bundle-variant.ts';
 import { newDirectory, prepared, ROOT, runEgret, type SidecarSetup } from './sidecar-process.ts';
 import { auditOf, removeAfter, stageMail, stageSidecar, stageTool } from './stage.ts';
 import { type Answer, answerSent } from './tool-server.ts';
@@ -80,6 +81,23 @@ void test('a configuration that is wrong ends the start with code 2, file and li
   assert.match(missing.stderr, /none\.yaml: cannot be read/);
 });
 
+void test('whatever keeps it from starting is told with the file of the configuration and the place', async (t) => {
+  const credential = { id: 'agent', tokenEnv: 'EGRET_NOT_THERE', may: 'review' };
+  for (const [config, place] of [
+    [{ decisionApi: { clients: [credential] } }, 'decisionApi.clients'],
+    [{ upstream: { rootsFile: 'none.pem' } }, 'upstream.rootsFile'],
+    [{ upstream: { caFiles: { 'a.example:443': 'none.pem' } } }, 'upstream.caFiles'],
+    [{ tls: { trustDirectory: 'egret.yaml' } }, 'tls.trustDirectory'],
+    [{ audit: { directory: 'egret.yaml' } }, 'audit.directory'],
+    [{ audit: { directory: 'audit', keyFile: 'none.pem' } }, 'audit.directory'],
+    [{ listen: { admin: { host: '203.0.113.7', port: 0 } } }, 'listen.admin'],
+  ] as const) {
+    const { code, stderr } = await failedStart(t, { config });
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, new RegExp(`^\\S*/egret\\.yaml: ${place}: .+\n$`));
+  }
+});
+
 void test('a port or an audit log that is in use ends the start with code 2', async (t) => {
   const { sidecar } = await stageMail(t);
   const directory = newDirectory();
@@ -102,6 +120,23 @@ void test('a port or an audit log that is in use ends the start with code 2', as
   assert.equal(locked.code, 2);
   assert.match(locked.stderr, /audit\.directory: .*expected one sidecar for each log/);
   assert.equal((await sendMail(sidecar.ports)).status, 200, 'the first one goes on');
+});
+
+void test('a bundle that is refused at the start ends it with code 2, its file and what was expected', async (t) => {
+  const directory = newDirectory();
+  const { code, stderr } = await failedStart(t, { bundle: Buffer.from('no archive') }, directory);
+  assert.equal(code, 2);
+  const place = `${directory}/egret.yaml: bundles.0.directory: ${directory}/bundles: bundle.tar.gz: `;
+  assert.equal(stderr.startsWith(place), true, stderr);
+  assert.match(stderr, /found no gzip header, expected a tar archive packed with gzip\n$/);
+  await assertVerifies(join(directory, 'audit'));
+  const events = readLeaves(join(directory, 'audit')).map(({ egret }) => egret.lifecycle?.event);
+  assert.deepEqual(events, ['start', 'bundle_rejected', 'stop']);
+
+  const wrong = receiptsWith('tools.yaml', 'tools: [{name: 5}]\n');
+  const catalogue = await failedStart(t, { bundle: wrong });
+  assert.equal(catalogue.code, 2);
+  assert.match(catalogue.stderr, /^\S+egret\.yaml: .*tools\.yaml:1:16: tools\.0\.name: found 5, /m);
 });
 
 void test('without a policy nothing passes; as soon as there is one, calls pass', async (t) => {
@@ -149,6 +184,7 @@ void test('calls over callsMax are turned away while those under way go on', asy
   await eventually(() => tool.received.length === 3);
   const refused = await sendMail(sidecar.ports);
   assert.deepEqual([refused.status, refused.reason], [503, 'call.overloaded']);
+  assert.equal(refused.decisionId, '', 'an id that no record has');
   release();
   for (const { reason } of await Promise.all(under)) assert.equal(reason, '');
   assert.match(await adminText(sidecar.ports, '/metrics'), /egret_shed_total\{[^}]*\} 1/);

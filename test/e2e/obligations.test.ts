@@ -187,3 +187,16 @@ void test('no mode lets a call pass that the policy could not judge', { skip }, 
   );
   assert.equal(tool.received.length, 0);
 });
+
+void test('a long mail is searched whole: 800 kB of ASCII, 200 kB beyond', async (t) => {
+  const { sidecar } = await stageMail(t);
+  const ascii = 'the receipts of this month: train 48.20 '.repeat(20_000);
+  const beyond = 'die Belege für März – Züge 48.20 '.repeat(6000);
+  for (const body of [ascii, beyond]) {
+    assert.equal((await sendMail(sidecar.ports, { body })).reason, '');
+    assert.equal(
+      (await sendMail(sidecar.ports, { body: `${body} api_key` })).reason,
+      'policy.denied',
+    );
+  }
+});

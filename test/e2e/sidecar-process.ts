@@ -51,13 +51,15 @@ export interface SidecarSetup {
   /** An existing directory of an earlier process; its log and its bundle go on. */
   readonly directory?: string;
   readonly environment?: Readonly<Record<string, string>>;
+  /** Files and connections the process may have open; default as many as the tests. */
+  readonly descriptorsMax?: number;
 }
 
 /** Rejects with what was printed when the process ends before it is ready. */
 export async function startSidecarProcess(setup: SidecarSetup = {}): Promise<SidecarProcess> {
   const directory = setup.directory ?? newDirectory();
   const file = prepared(directory, setup);
-  const child = spawnEgret(['sidecar', '--config', file], setup.environment);
+  const child = spawnEgret(['sidecar', '--config', file], setup);
   const lines: string[] = [];
   const errors: string[] = [];
   const ports = await listening(child, lines, errors);
@@ -121,10 +123,13 @@ export function prepared(directory: string, setup: SidecarSetup): string {
 
 function spawnEgret(
   args: readonly string[],
-  environment: Readonly<Record<string, string>> = {},
+  { environment = {}, descriptorsMax }: SidecarSetup = {},
 ): ChildProcess {
   const tokens = { EGRET_UPLOAD_TOKEN: UPLOAD_TOKEN, EGRET_REVIEW_TOKEN: REVIEW_TOKEN };
-  const child = spawn(process.execPath, [PROGRAM, ...args], {
+  const command = [process.execPath, PROGRAM, ...args];
+  const bounded = ['sh', '-c', 'ulimit -n "$0" && exec "$@"', String(descriptorsMax), ...command];
+  const [program = '', ...rest] = descriptorsMax === undefined ? command : bounded;
+  const child = spawn(program, rest, {
     env: { ...process.env, ...tokens, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { get, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { eventually, statusOf } from './agent.ts';
+import { eventually, MCP_HEADERS, mailCall, statusOf } from './agent.ts';
 import { outcomeOf, readLeaves } from './audit-log.ts';
 import { auditOf, stageSidecar, stageTool } from './stage.ts';
 
@@ -22,24 +22,36 @@ async function answered(request: ReturnType<typeof get>): Promise<IncomingMessag
   return response;
 }
 
-void test('an event reaches the agent before the tool sends the next one', async (t) => {
-  const responses: ServerResponse[] = [];
-  const tool = await stageTool(t, (_call, response) => {
-    response.writeHead(200, { 'content-type': 'text/event-stream' });
-    response.write('data: first\n\n');
-    responses.push(response);
+for (const [way, path, body] of [
+  ['a tool', '/tools/stream/events', null],
+  ['an MCP server', '/mcp/stream', mailCall()],
+] as const) {
+  void test(`an event of ${way} reaches the agent before the next one is sent`, async (t) => {
+    const responses: ServerResponse[] = [];
+    const tool = await stageTool(t, (_call, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write('data: first\n\n');
+      responses.push(response);
+    });
+    const mcpServers = { stream: { url: tool.url } };
+    const sidecar = await stageSidecar(t, dryrun(tool.url, { mcpServers }));
+    const request = httpRequest({
+      port: sidecar.ports.gateway,
+      path,
+      method: body === null ? 'GET' : 'POST',
+      headers: body === null ? {} : MCP_HEADERS,
+    });
+    request.end(body ?? undefined);
+    const events = await answered(request);
+    const chunks: string[] = [];
+    events.setEncoding('utf8').on('data', (chunk: string) => chunks.push(chunk));
+    await eventually(() => chunks.join('') === 'data: first\n\n');
+    responses[0]?.write('data: second\n\n');
+    await eventually(() => chunks.join('') === 'data: first\n\ndata: second\n\n');
+    responses[0]?.end();
+    await once(events, 'end');
   });
-  const sidecar = await stageSidecar(t, dryrun(tool.url));
-  const request = get(`http://127.0.0.1:${sidecar.ports.gateway}/tools/stream/events`);
-  const events = await answered(request);
-  const chunks: string[] = [];
-  events.setEncoding('utf8').on('data', (chunk: string) => chunks.push(chunk));
-  await eventually(() => chunks.join('') === 'data: first\n\n');
-  responses[0]?.write('data: second\n\n');
-  await eventually(() => chunks.join('') === 'data: first\n\ndata: second\n\n');
-  responses[0]?.end();
-  await once(events, 'end');
-});
+}
 
 void test('an agent that leaves takes its call with it', async (t) => {
   const gone: number[] = [];

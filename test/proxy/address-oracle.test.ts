@@ -9,7 +9,7 @@ import ipaddr from 'ipaddr.js';
 import { classify, classifyAddress } from '../../src/proxy/address.ts';
 import { SPECIAL_BLOCKS } from '../../src/proxy/address-table.ts';
 
-const ADDRESSES = Number(process.env['EGRET_TEST_ADDRESSES'] ?? 50_000);
+const ADDRESSES = Number(process.env['EGRET_TEST_ADDRESSES'] ?? 1_000_000);
 const SEED = Number(process.env['EGRET_TEST_SEED'] ?? 20_261_122);
 
 /** Blocks that the library calls ordinary. */

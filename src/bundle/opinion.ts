@@ -1,0 +1,85 @@
+/**
+ * Second opinions: the same question to several engines, and every answer that is not the same. The host of the sidecar
+ * is asked first; an engine that cannot be sure of its answer says why, and then a difference decides nothing. Pure.
+ */
+import { isDeepStrictEqual } from 'node:util';
+
+export type Answer =
+  | { readonly kind: 'value'; readonly value: unknown; readonly doubt?: string | undefined }
+  | { readonly kind: 'undefined'; readonly doubt?: string | undefined }
+  | { readonly kind: 'failed'; readonly detail: string; readonly doubt?: string | undefined };
+
+/** An engine that evaluates one policy with one set of data. Never throws. */
+export interface Opinion {
+  readonly name: string;
+  /** @param input JSON text of an object. */
+  answer(entrypoint: string, input: string, timeNs: bigint): Answer | Promise<Answer>;
+}
+
+export interface Question {
+  readonly name: string;
+  readonly entrypoint: string;
+  /** JSON text. */
+  readonly input: string;
+  readonly timeNs: bigint;
+}
+
+export interface Difference {
+  readonly question: Question;
+  readonly answers: readonly { readonly name: string; readonly answer: Answer }[];
+}
+
+export interface Comparison {
+  readonly asked: number;
+  readonly differences: readonly Difference[];
+  /** Differences that an engine gave a reason to doubt. */
+  readonly doubtful: readonly Difference[];
+  /** Questions that the first engine stopped at, so that nobody else was asked. */
+  readonly unanswered: readonly Difference[];
+}
+
+/** Kept of each kind; the first ones tell the story. */
+const KEPT_MAX = 20;
+
+export async function compareOpinions(
+  first: Opinion,
+  others: readonly Opinion[],
+  questions: Iterable<Question>,
+  onAsked: (asked: number) => void = () => undefined,
+): Promise<Comparison> {
+  const found = { differences: [], doubtful: [], unanswered: [] } as Record<
+    'differences' | 'doubtful' | 'unanswered',
+    Difference[]
+  >;
+  let asked = 0;
+  for (const question of questions) {
+    onAsked(++asked);
+    const ours = await ask(first, question);
+    // What runs out of steps or memory here might never end elsewhere.
+    if (ours.answer.kind === 'failed') {
+      keep(found.unanswered, { question, answers: [ours] });
+      continue;
+    }
+    const theirs = [];
+    for (const opinion of others) theirs.push(await ask(opinion, question));
+    const other = theirs.filter(({ answer }) => !same(ours.answer, answer));
+    if (other.length === 0) continue;
+    const sure = other.some(({ answer }) => answer.doubt === undefined);
+    const difference = { question, answers: [ours, ...other] };
+    keep(sure ? found.differences : found.doubtful, difference);
+  }
+  return { asked, ...found };
+}
+
+const keep = (list: Difference[], difference: Difference) => {
+  if (list.length < KEPT_MAX) list.push(difference);
+};
+
+async function ask(opinion: Opinion, { entrypoint, input, timeNs }: Question) {
+  return { name: opinion.name, answer: await opinion.answer(entrypoint, input, timeNs) };
+}
+
+function same(a: Answer, b: Answer): boolean {
+  if (a.kind !== b.kind) return false;
+  return a.kind !== 'value' || b.kind !== 'value' || isDeepStrictEqual(a.value, b.value);
+}
