@@ -7,7 +7,9 @@ import fc from 'fast-check';
 import { stringify } from 'yaml';
 import { Observation } from '../../src/author/observed.ts';
 import { formatRego } from '../../src/author/opa.ts';
+import { loadPolicy } from '../../src/author/policy-source.ts';
 import { fits, profileOf } from '../../src/author/profile.ts';
+import { decided } from '../../src/author/replay.ts';
 import { suggestionOf } from '../../src/author/suggestion.ts';
 import { buildBundle } from '../../src/bundle/build.ts';
 import { parseCatalogue } from '../../src/call/catalogue.ts';
@@ -132,6 +134,30 @@ test('no profile fits a refused call, and unless there is none every call that w
       }
     }),
   );
+});
+
+test('the rendered rules allow what their profiles fit, and nothing else', async (t) => {
+  if (!needsOpa(t)) return;
+  for (const seed of [1, 2, 3]) {
+    const calls = fc.sample(call, { seed, numRuns: 60 });
+    const observation = new Observation();
+    for (const one of calls.slice(0, 30)) observation.add(inputOf(one), [], one.through);
+    const tools = [...observation.tools.values()];
+    const profiles = tools.map(profileOf);
+    const place = directory(t, { 'policies/suggested.rego': suggestionOf(tools).rego });
+    const policy = await loadPolicy(place);
+    for (const one of calls) {
+      const asked = new Observation();
+      const input = inputOf(one);
+      asked.add(input, [], true);
+      const [observed] = [...asked.tools.values()].flatMap(({ allowed }) => [...allowed.values()]);
+      assert.ok(observed !== undefined);
+      const expected = profiles.some((profile) => fits(profile, observed.call));
+      const found = decided(policy, input)?.outcome === 'allow';
+      assert.equal(found, expected, JSON.stringify([seed, one]));
+    }
+    policy.engine.close();
+  }
 });
 
 test('whatever the log holds, the suggestion is Rego that says no more than data', async (t) => {
