@@ -63,6 +63,14 @@ const factsInReview = z.object({
   state: statedFacts.shape.state,
 });
 
+/** Top-level keys of the policy input. */
+const INPUT_KEYS: ReadonlySet<string> = new Set(
+  (
+    'uid phase time time_ns environment run agent user workload tool arguments arguments_state attachments ' +
+    'destination http mcp scope context state response'
+  ).split(' '),
+);
+
 /** What is known about the attachments of a call at a time. */
 export type Provenance = (attachments: readonly Attachment[]) => readonly AttachmentFact[];
 
@@ -77,7 +85,14 @@ export function reviewInput(
 ): ReviewInput {
   const call = reviewedCall(document);
   if (!call.ok) return call;
-  const parsed = factsInReview.safeParse((document as { request: unknown }).request);
+  const { request } = document as { request: object };
+  const strange = Object.keys(request).find((key) => !INPUT_KEYS.has(key));
+  // A misspelt fact would be one that silently is not there.
+  if (strange !== undefined) {
+    const known = [...INPUT_KEYS].join(', ');
+    return { ok: false, detail: `request: found unknown key ${strange}, expected only ${known}` };
+  }
+  const parsed = factsInReview.safeParse(request);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const path = ['request', ...(issue?.path ?? [])].map(String).join('.');

@@ -89,6 +89,7 @@ test('what cannot be used is exit code 2, and names file, path and what was expe
     'text.yaml': 'a: [',
     'review.yaml': 'request: {tool: 5}\n',
     'facts.yaml': 'request: {tool: {name: x}, time: yesterday}\n',
+    'key.yaml': 'request: {tool: {name: x}, agnet: bot}\n',
     'alias.yaml': 'a: &x 1\nrequest: *x\n',
     'policy.tar.gz': 'no archive',
   });
@@ -99,6 +100,7 @@ test('what cannot be used is exit code 2, and names file, path and what was expe
     [[RECEIPTS, join(files, 'text.yaml')], /text\.yaml:1:\d+: not valid YAML/],
     [[RECEIPTS, join(files, 'review.yaml')], /review\.yaml: request\.tool: .*expected object/],
     [[RECEIPTS, join(files, 'facts.yaml')], /facts\.yaml: request\.time: expected a time/],
+    [[RECEIPTS, join(files, 'key.yaml')], /key\.yaml: request: found unknown key agnet/],
     [[RECEIPTS, join(files, 'alias.yaml')], /alias\.yaml: found a YAML alias/],
     [[RECEIPTS], /missing required argument/],
   ];
