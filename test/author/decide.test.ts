@@ -1,6 +1,6 @@
 /** `egret decide`: one call that is written down, against each form of a policy. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readArchive } from '../../src/bundle/archive.ts';
@@ -60,17 +60,14 @@ allow contains "office hours" if time.clock(input.time_ns)[0] < 18
   assert.deepEqual([at('2026-11-23T10:00:00Z'), at('2026-11-23T19:00:00Z')], [0, 1]);
 });
 
-test('an unpacked bundle decides as its archive does', (t) => {
-  const files = [...readArchive(readFileSync(RECEIPTS))];
-  const unpacked = directory(
-    t,
-    Object.fromEntries(
-      files
-        .filter(([name]) => name !== 'policy.wasm')
-        .map(([name, bytes]) => [name, Buffer.from(bytes).toString()]),
-    ),
-  );
-  // Without its module it is refused by the gate, with exit code 2 and the name of the file.
+test('an unpacked bundle decides as its archive does, and the gate holds for both', (t) => {
+  const unpacked = directory(t);
+  for (const [name, bytes] of readArchive(readFileSync(RECEIPTS))) {
+    writeFileSync(join(unpacked, name), bytes);
+  }
+  const decided = (to: string) => egret(['decide', unpacked, '-'], mail(to)).status;
+  assert.deepEqual([decided('accountant@example.com'), decided('a@attacker.example')], [0, 1]);
+  rmSync(join(unpacked, 'policy.wasm'));
   const refused = egret(['decide', unpacked, '-'], mail('accountant@example.com'));
   assert.equal(refused.status, 2);
   assert.match(refused.stderr, /policy\.wasm: found no such file/);
