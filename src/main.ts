@@ -5,9 +5,15 @@ import { Command } from 'commander';
 import { auditCommand } from './cli/audit.ts';
 import { bundleCommand } from './cli/bundle.ts';
 import { checkCommand } from './cli/check.ts';
+import { decideCommand } from './cli/decide.ts';
+import { diffCommand } from './cli/diff.ts';
 import { initCommand } from './cli/init.ts';
 import { redirectCommand } from './cli/redirect.ts';
+import { replayCommand } from './cli/replay.ts';
 import { sidecarCommand } from './cli/sidecar.ts';
+import { simulateCommand } from './cli/simulate.ts';
+import { suggestCommand } from './cli/suggest.ts';
+import { testCommand } from './cli/test.ts';
 import { trustCommand } from './cli/trust.ts';
 import { VERSION } from './version.ts';
 
@@ -16,6 +22,12 @@ const program = new Command('egret')
   .version(VERSION)
   .addCommand(sidecarCommand())
   .addCommand(auditCommand())
+  .addCommand(decideCommand())
+  .addCommand(simulateCommand())
+  .addCommand(replayCommand())
+  .addCommand(diffCommand())
+  .addCommand(suggestCommand())
+  .addCommand(testCommand())
   .addCommand(bundleCommand())
   .addCommand(checkCommand())
   .addCommand(initCommand())

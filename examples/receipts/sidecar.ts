@@ -61,7 +61,12 @@ export async function startSidecar(children: Children, options: SidecarOptions):
     bundles: [{ name: 'main', directory: './bundle' }],
     mcpServers: { mail: { url: options.mcpUrl } },
     upstream: { hosts: { 'gmail.googleapis.com:80': `127.0.0.1:${options.mailApiPort}` } },
-    audit: { directory: options.auditDirectory, durability: { write: 'fsync', read: 'write' } },
+    audit: {
+      directory: options.auditDirectory,
+      // Kept apart from the log, and with the demo only: what replaying its calls needs.
+      openingsDirectory: join(options.directory, 'openings'),
+      durability: { write: 'fsync', read: 'write' },
+    },
     decisionApi: {
       clients: [{ id: 'frontend', tokenEnv: 'EGRET_UPLOAD_TOKEN', may: 'upload' }],
     },

@@ -7,10 +7,15 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { openCheckpoint, parseVerifierKey } from './checkpoint.ts';
 import { CHECKPOINT, leafFacts, parseJson, VERIFIER_KEY, walName, walNumber } from './layout.ts';
+import { linesOfFile, readBounded } from './line-file.ts';
 import { readDirectory, readFile } from './log-files.ts';
 import { renderProof, verifyProof } from './proof.ts';
 import { decodeBundle, decodeTile, nodesFromTiles, tilePath } from './tile.ts';
 import { type Hash, inclusionProof, TILE_WIDTH } from './tree.ts';
+
+/** What an entry bundle can hold of one leaf, and of all its leaves with their lengths. */
+const LEAF_BYTES_MAX = 65_535;
+const BUNDLE_BYTES_MAX = TILE_WIDTH * (2 + LEAF_BYTES_MAX);
 
 /** The log cannot be read, or has no such entry. */
 export class LogUnreadable extends Error {
@@ -40,7 +45,7 @@ export function* linesOf(directory: string): Generator<LogLine> {
 function* rawLeaves(directory: string): Generator<Buffer> {
   for (let index = 0; ; index += 1) {
     const path = tilePath({ level: 'entries', index, width: TILE_WIDTH });
-    const bytes = readFile(join(directory, path));
+    const bytes = readBounded(join(directory, path), BUNDLE_BYTES_MAX);
     if (bytes === null) break;
     yield* decodeBundle(bytes, TILE_WIDTH) ?? [];
   }
@@ -48,10 +53,8 @@ function* rawLeaves(directory: string): Generator<Buffer> {
     .map(walNumber)
     .filter((n) => n !== null);
   for (const number of numbers.sort((a, b) => a - b)) {
-    const bytes = readFile(join(directory, walName(number))) ?? Buffer.alloc(0);
-    for (let at = 0, end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, at)) {
-      yield bytes.subarray(at, end);
-      at = end + 1;
+    for (const line of linesOfFile(join(directory, walName(number)), LEAF_BYTES_MAX)) {
+      yield line.bytes;
     }
   }
 }

@@ -2,7 +2,9 @@
  * What the commands about bundles and policy repositories share: what a person can mend becomes one line each and exit
  * code 2, and results are a report or one JSON object. Shell: writes to standard output and error, sets the exit code.
  */
+import { LogUnreadable } from '../audit/read-log.ts';
 import { printable } from '../audit/report.ts';
+import { AuthorError } from '../author/policy-source.ts';
 import { BundleBuildError } from '../bundle/build-source.ts';
 import { BundleRefused } from '../bundle/bundle-error.ts';
 import { HashFormError } from '../bundle/hash-form.ts';
@@ -32,7 +34,9 @@ export async function runVerb(verb: string, work: () => Promise<number> | number
 }
 
 const MENDABLE = [
+  AuthorError,
   KitError,
+  LogUnreadable,
   BundleBuildError,
   BundleRefused,
   HashFormError,

@@ -11,7 +11,7 @@ import { REASONS, type ReasonCode } from '../decision/reason.ts';
 import type { Verdict } from '../decision/verdict.ts';
 import { bareApp } from './admin.ts';
 import { authenticate, type Client } from './credential.ts';
-import { reviewedCall } from './review.ts';
+import { resultOf, reviewedCall, reviewResponse } from './review.ts';
 
 export interface Reviewed {
   readonly id: string;
@@ -118,12 +118,7 @@ async function review(exchange: Exchange): Promise<void> {
   if (!call.ok) return refuse(exchange, 'call.malformed', call.detail);
   const reviewed = await parts.review(call.call, askingOf(exchange));
   if (reviewed === null) return answerRefusal(response, 'audit.unavailable');
-  const { verdict, id } = reviewed;
-  response.json({
-    apiVersion: 'egret.dev/v1',
-    kind: 'ToolCallReview',
-    response: { uid: id, ...resultOf(verdict), policy: verdict.policy },
-  });
+  response.json(reviewResponse(reviewed.id, reviewed.verdict));
 }
 
 async function data(exchange: Exchange): Promise<void> {
@@ -170,21 +165,6 @@ function hashedFile(body: Uint8Array): UploadedFile {
   }
   const sha256 = createHash('sha256').update(body).digest('hex');
   return { ok: true, sha256, bytes: body.length };
-}
-
-function resultOf(verdict: Verdict): Record<string, unknown> {
-  return {
-    allowed: verdict.outcome === 'allow',
-    outcome: verdict.outcome,
-    status: {
-      code: verdict.outcome === 'allow' ? 200 : REASONS[verdict.reason].status,
-      reason: verdict.reason,
-      message: verdict.message,
-    },
-    reasons: verdict.reasons,
-    obligations: verdict.obligations,
-    warnings: verdict.warnings,
-  };
 }
 
 const bytesOf = (request: Request): Uint8Array =>
