@@ -28,6 +28,22 @@ tools: .tools/bin/opa ## build OPA, the policy compiler, from its Go module
 	elif command -v opa >/dev/null; then ln -sf "$$(command -v opa)" .tools/bin/opa; \
 	else echo "SKIPPED: neither go nor opa is on PATH, so nothing that compiles policies is tested"; fi
 
+conformance: install .tools/conformance/$(OPA_VERSION)/cases.jsonl ## run OPA's own cases on our engines and print the score
+	@if [ -s .tools/conformance/$(OPA_VERSION)/cases.jsonl ]; then node test/conformance/main.ts .tools/conformance/$(OPA_VERSION) $(CONFORMANCE); fi
+
+conformance-cases: .tools/conformance/$(OPA_VERSION)/cases.jsonl
+
+# The cases ship inside OPA's Go module; compiling all of them takes 40 seconds and 300 MB, once for a version.
+.tools/conformance/$(OPA_VERSION)/cases.jsonl: tools/conformance/main.go tools/conformance/go.mod tools/conformance/go.sum
+	@mkdir -p .tools/conformance
+	@if command -v go >/dev/null; then set -e; \
+	  echo "compiling the conformance cases of OPA $(OPA_VERSION) (once)"; \
+	  rm -rf $(@D) $(@D).partial; \
+	  CGO_ENABLED=0 go build -C tools/conformance -mod=readonly -trimpath -ldflags "-s -w" -o "$(CURDIR)/.tools/conformance/compiler" .; \
+	  .tools/conformance/compiler "$$(go list -C tools/conformance -mod=readonly -m -f '{{.Dir}}' github.com/open-policy-agent/opa)/v1/test/cases/testdata/v1" $(@D).partial; \
+	  mv $(@D).partial $(@D); \
+	else echo "SKIPPED: no go on PATH, so OPA's conformance cases are not run"; fi
+
 build: install ## bundle the command into dist/egret.mjs
 	@esbuild src/main.ts --bundle --platform=node --target=node24 --format=esm --outfile=dist/egret.mjs \
 	  --sourcemap=external --log-level=warning --legal-comments=none \
@@ -84,4 +100,4 @@ docs-check: install ## fail when a generated reference is out of date
 
 ci: test check rego-test docs-check ## what CI runs before the demo and the bench
 
-.PHONY: help install tools build demo test test-net tools-net kill-test check fmt rego-test bundles bench docs docs-check ci
+.PHONY: help install tools conformance conformance-cases build demo test test-net tools-net kill-test check fmt rego-test bundles bench docs docs-check ci

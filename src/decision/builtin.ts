@@ -11,6 +11,16 @@ export interface BuiltinContext {
   readonly timeNs: bigint;
   /** Takes steps from the budget, about one per instruction; throws when it is used up. */
   readonly charge: (steps: number) => void;
+  /**
+   * All that is random in this evaluation comes from here, so that it can be recorded and replayed. Without a seed
+   * a builtin that asks for randomness stops the evaluation.
+   */
+  readonly seed?: Uint8Array | undefined;
+}
+
+/** A builtin that may not run here: the evaluation must end, because undefined could be a deny that goes away. */
+export class BuiltinRefused extends Error {
+  override name = 'BuiltinRefused';
 }
 
 /** @returns undefined for an error. The engine has already charged for the size of the arguments. */

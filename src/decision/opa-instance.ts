@@ -87,12 +87,30 @@ const MESSAGE_CHARACTERS_MAX = 256;
 
 const encoder = new TextEncoder();
 
+/** What `evaluate` needs besides the entrypoint. */
+export interface EvaluationRequest {
+  /** Text of the input; null when the policy shall see no input at all. */
+  readonly input: string | null;
+  /** What `time.now_ns()` returns. */
+  readonly timeNs: bigint;
+  /** Steps. */
+  readonly fuel: number;
+  /** Where `rand.intn` and `uuid.rfc4122` come from; they are refused without. */
+  readonly seed?: Uint8Array | undefined;
+  /** `rego` reads and writes sets and keys that are not strings. Default `json`. */
+  readonly dialect?: 'json' | 'rego';
+}
+
 export class OpaInstance {
   readonly #exports: Exports;
   readonly #memory: WebAssembly.Memory;
   readonly #parts: InstanceParts;
   readonly #byId = new Map<number, Builtin>();
-  readonly #context: { timeNs: bigint; charge: (steps: number) => void };
+  readonly #context: {
+    timeNs: bigint;
+    seed: Uint8Array | undefined;
+    charge: (steps: number) => void;
+  };
   #bytes: Buffer;
   #data = 0;
   #inputAddress = 0;
@@ -107,7 +125,7 @@ export class OpaInstance {
       maximum: parts.memoryPages,
     });
     this.#bytes = Buffer.from(this.#memory.buffer);
-    this.#context = { timeNs: 0n, charge: (steps) => this.#charge(steps) };
+    this.#context = { timeNs: 0n, seed: undefined, charge: (steps) => this.#charge(steps) };
     const call = (id: number, _context: number, ...args: number[]) => this.#builtin(id, args);
     const env = {
       memory: this.#memory,
@@ -167,25 +185,32 @@ export class OpaInstance {
 
   /**
    * Evaluates one entrypoint within `fuel` steps.
-   * @returns the JSON text of OPA's result set: `[]` when undefined, else `[{"result": …}]`.
-   * @throws PolicyAbort, FuelExhausted, WebAssembly.RuntimeError (fuel when `fuelLeft` is negative), RangeError
-   *   (stack), SyntaxError when the input is no JSON. The instance must not be used again after that.
+   * @returns the text of OPA's result set: `[]` (`set()` in Rego) when undefined, else `[{"result": …}]`.
+   * @throws PolicyAbort, FuelExhausted, BuiltinRefused, WebAssembly.RuntimeError (fuel when `fuelLeft` is negative),
+   *   RangeError (stack), SyntaxError when the input is no JSON. The instance must not be used again after that.
    */
-  evaluate(entrypoint: number, input: string, timeNs: bigint, fuel: number): string {
+  evaluate(entrypoint: number, request: EvaluationRequest): string {
     const wasm = this.#exports;
-    this.refuel(fuel);
-    this.#context.timeNs = timeNs;
+    const { input, dialect = 'json' } = request;
+    this.refuel(request.fuel);
+    this.#context.timeNs = request.timeNs;
+    this.#context.seed = request.seed;
     if (this.heapBytes >= this.#parts.heapBytesKept) wasm.opa_heap_ptr_set(this.#base);
-    const value =
-      input.length <= INPUT_CHARACTERS_KEPT
-        ? this.#parseAt(this.#inputAddress, INPUT_CHARACTERS_KEPT * 3, input, wasm.opa_json_parse)
-        : this.#write(input, wasm.opa_json_parse);
     const context = wasm.opa_eval_ctx_new();
-    wasm.opa_eval_ctx_set_input(context, value);
+    if (input !== null) wasm.opa_eval_ctx_set_input(context, this.#input(input, dialect));
     wasm.opa_eval_ctx_set_data(context, this.#data);
     wasm.opa_eval_ctx_set_entrypoint(context, entrypoint);
     wasm.eval(context);
-    return this.#text(wasm.opa_json_dump(wasm.opa_eval_ctx_get_result(context)), Infinity);
+    const result = wasm.opa_eval_ctx_get_result(context);
+    const dump = dialect === 'json' ? wasm.opa_json_dump : wasm.opa_value_dump;
+    return this.#text(dump(result), Infinity);
+  }
+
+  #input(text: string, dialect: 'json' | 'rego'): number {
+    const parse = dialect === 'json' ? this.#exports.opa_json_parse : this.#exports.opa_value_parse;
+    return text.length <= INPUT_CHARACTERS_KEPT
+      ? this.#parseAt(this.#inputAddress, INPUT_CHARACTERS_KEPT * 3, text, parse)
+      : this.#write(text, parse);
   }
 
   #names(address: number): ReadonlyMap<string, number> {

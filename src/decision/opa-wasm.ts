@@ -5,6 +5,7 @@
  * Shell: owns WebAssembly instances and a bounded cache of compiled modules.
  */
 import { createHash } from 'node:crypto';
+import { BuiltinRefused } from './builtin.ts';
 import { BUILTINS } from './builtins.ts';
 import type { Engine, Evaluation } from './engine.ts';
 import {
@@ -81,7 +82,12 @@ export interface CompiledPolicy {
 export interface PolicyEngine extends Engine {
   readonly entrypoints: ReadonlyMap<string, number>;
   /** As `evaluate`, for any entrypoint; `policy.undefined` when there is none of that name. */
-  evaluateEntrypoint(name: string, input: string, timeNs: bigint): Evaluation;
+  evaluateEntrypoint(
+    name: string,
+    input: string,
+    timeNs: bigint,
+    seed?: Uint8Array,
+  ): Evaluation;
   /** Gives up the spare instance. Evaluating afterwards still works. */
   close(): void;
 }
@@ -247,8 +253,8 @@ class OpaEngine implements PolicyEngine {
     return this.#run(this.#decision, input, timeNs);
   }
 
-  evaluateEntrypoint(name: string, input: string, timeNs: bigint): Evaluation {
-    return this.#run(this.entrypoints.get(name), input, timeNs);
+  evaluateEntrypoint(name: string, input: string, timeNs: bigint, seed?: Uint8Array): Evaluation {
+    return this.#run(this.entrypoints.get(name), input, timeNs, seed);
   }
 
   close(): void {
@@ -258,14 +264,19 @@ class OpaEngine implements PolicyEngine {
     this.#spare = null;
   }
 
-  #run(entrypoint: number | undefined, input: string, timeNs: bigint): Evaluation {
+  #run(
+    entrypoint: number | undefined,
+    input: string,
+    timeNs: bigint,
+    seed?: Uint8Array,
+  ): Evaluation {
     const { fuelBase, fuelPerCharacter } = this.#policy.limits;
     const budget = Math.min(FUEL_MAX, fuelBase + fuelPerCharacter * input.length);
     if (entrypoint === undefined) return failed('policy.undefined', 'no such entrypoint', 0);
     let instance: OpaInstance | null = null;
     try {
       instance = this.#instance ?? this.#spare ?? this.#loaded();
-      const text = instance.evaluate(entrypoint, input, timeNs, budget);
+      const text = instance.evaluate(entrypoint, { input, timeNs, seed, fuel: budget });
       const fuel = budget - instance.fuelLeft;
       this.#instance = instance;
       const [binding] = JSON.parse(text) as { result: unknown }[];
@@ -333,6 +344,7 @@ function explained(error: unknown, fuelLeft: number, budget: number): Evaluation
     const memory = error.message.startsWith('opa_malloc');
     return failed(memory ? 'policy.memory_exhausted' : 'policy.error', error.message, fuel);
   }
+  if (error instanceof BuiltinRefused) return failed('policy.error', error.message, fuel);
   if (error instanceof RangeError) return failed('policy.error', 'stack overflow', fuel);
   if (error instanceof SyntaxError)
     return failed('policy.error', 'input or result is no JSON', fuel);
