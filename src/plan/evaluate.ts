@@ -8,11 +8,12 @@ import { BUILTINS } from '../decision/builtins.ts';
 import type { Evaluation } from '../decision/engine.ts';
 import type { ReasonCode } from '../decision/reason.ts';
 import type { RegoValue } from '../decision/rego-value.ts';
-import { Machine, PlanAbort } from './machine.ts';
+import { Machine } from './machine.ts';
 import { CellsExhausted, Meter, StepsExhausted } from './meter.ts';
 import { NATIVE_BUILTINS } from './native-builtins.ts';
 import type { PlanObserver } from './observer.ts';
 import type { Plan } from './plan.ts';
+import { PlanAbort } from './statement.ts';
 import { adopted, jsonOf, memberOf } from './value.ts';
 
 export interface PlanOptions {

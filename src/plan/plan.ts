@@ -3,8 +3,6 @@
  * runs. Reads the text strictly, resolves constant strings, and gives every statement its place in the source.
  * The plan is trusted as far as its bundle is; a broken one is an error here and never a wrong answer later. Pure.
  */
-import type { RegoValue } from '../decision/rego-value.ts';
-
 /** Where in the Rego source a statement comes from; rows and columns count from 1, 0 is the compiler's own. */
 export interface Place {
   readonly file: string;
@@ -77,6 +75,8 @@ export interface PlanFunction {
 export interface Plan {
   readonly entrypoints: ReadonlyMap<string, readonly Block[]>;
   readonly functions: ReadonlyMap<string, PlanFunction>;
+  /** Functions that a dynamic reference finds, by `pathKey`. */
+  readonly byPath: ReadonlyMap<string, PlanFunction>;
   /** Builtins by name: whether the call has a result. */
   readonly builtins: ReadonlyMap<string, boolean>;
   readonly files: readonly string[];
@@ -188,6 +188,7 @@ class PlanReader {
     return {
       entrypoints: new Map(plans),
       functions: new Map(functions.map((fn) => [fn.name, fn])),
+      byPath: new Map(functions.map((fn) => [pathKey(fn.path), fn])),
       builtins: new Map(builtins),
       files: this.#files,
     };
@@ -319,6 +320,6 @@ function natural(value: unknown, where: string): number {
 
 const found = (value: unknown) => (value === null ? 'null' : typeof value);
 
-/** The value of an operand that is no variable. */
-export const constantOf = (operand: Operand): RegoValue | undefined =>
-  operand.local === null ? operand.constant : undefined;
+/** Texts only: a path with any other part finds no function. */
+export const pathKey = (path: readonly unknown[]): string =>
+  path.every((part) => typeof part === 'string') ? JSON.stringify(path) : '';

@@ -1,6 +1,7 @@
 /**
- * Values of the plan engine: Rego values whose sets and objects find members by content, not by identity, and whose
- * numbers have one form each. They are Map and Set still, so host builtins take them as they are. Pure.
+ * Values of the plan engine: Rego values whose sets and objects find members by content, not by identity. Large whole
+ * numbers keep the form they came in, because it shows in texts: `1e+21` is 1e+21. They are Map and Set still, so host
+ * builtins take them as they are. Pure.
  */
 import {
   canonicalRego,
@@ -14,7 +15,16 @@ import { decimalOf, numberOf } from './decimal.ts';
 /** Takes steps from the budget; throws when it is used up. */
 export type Charge = (steps: number) => void;
 
-const isScalar = (value: RegoValue) => value === null || typeof value !== 'object';
+/** The value is its own key: texts, booleans, null and all numbers but large whole ones, which have two forms. */
+const isOwnKey = (value: RegoValue) => {
+  if (typeof value === 'number') return Number.isSafeInteger(value) || !Number.isInteger(value);
+  return value === null || (typeof value !== 'object' && typeof value !== 'bigint');
+};
+
+const keyText = (value: RegoValue) =>
+  typeof value === 'number' || typeof value === 'bigint'
+    ? String(numberOf(decimalOf(value)))
+    : canonicalRego(value);
 
 /** A set by content. Items must not change after they are added. */
 export class ValueSet extends Set<RegoValue> {
@@ -24,21 +34,21 @@ export class ValueSet extends Set<RegoValue> {
 
   override add(value: RegoValue): this {
     this.#sorted = null;
-    if (isScalar(value)) return super.add(value);
-    const text = canonicalRego(value);
+    if (isOwnKey(value)) return super.add(value);
+    const text = keyText(value);
     if (this.#byText.has(text)) return this;
     this.#byText.set(text, value);
     return super.add(value);
   }
 
   override has(value: RegoValue): boolean {
-    return isScalar(value) ? super.has(value) : this.#byText.has(canonicalRego(value));
+    return isOwnKey(value) ? super.has(value) : this.#byText.has(keyText(value));
   }
 
   override delete(value: RegoValue): boolean {
     this.#sorted = null;
-    if (isScalar(value)) return super.delete(value);
-    const text = canonicalRego(value);
+    if (isOwnKey(value)) return super.delete(value);
+    const text = keyText(value);
     const held = this.#byText.get(text);
     this.#byText.delete(text);
     return held !== undefined && super.delete(held);
@@ -57,7 +67,7 @@ export class ValueObject extends Map<RegoValue, RegoValue> {
   #sorted: readonly RegoValue[] | null = null;
 
   #key(key: RegoValue): RegoValue | undefined {
-    return isScalar(key) ? key : this.#byText.get(canonicalRego(key));
+    return isOwnKey(key) ? key : this.#byText.get(keyText(key));
   }
 
   override get(key: RegoValue): RegoValue | undefined {
@@ -72,8 +82,8 @@ export class ValueObject extends Map<RegoValue, RegoValue> {
 
   override set(key: RegoValue, value: RegoValue): this {
     this.#sorted = null;
-    if (isScalar(key)) return super.set(key, value);
-    const text = canonicalRego(key);
+    if (isOwnKey(key)) return super.set(key, value);
+    const text = keyText(key);
     const held = this.#byText.get(text) ?? key;
     this.#byText.set(text, held);
     return super.set(held, value);
@@ -83,7 +93,7 @@ export class ValueObject extends Map<RegoValue, RegoValue> {
     this.#sorted = null;
     const held = this.#key(key);
     if (held === undefined) return false;
-    if (!isScalar(key)) this.#byText.delete(canonicalRego(key));
+    if (!isOwnKey(key)) this.#byText.delete(keyText(key));
     return super.delete(held);
   }
 
@@ -112,10 +122,7 @@ export function objectOf(entries: Iterable<readonly [RegoValue, RegoValue]>): Va
  */
 export function adopted(value: RegoValue, charge: Charge): RegoValue {
   charge(1);
-  if (typeof value === 'number') {
-    return Number.isSafeInteger(value) || !Number.isInteger(value) ? value : oneForm(value);
-  }
-  if (typeof value === 'bigint') return oneForm(value);
+  if (typeof value === 'bigint') return numberOf(decimalOf(value));
   if (value === null || typeof value !== 'object') return value;
   if (value instanceof ValueSet || value instanceof ValueObject) return value;
   if (Array.isArray(value)) return value.map((item: RegoValue) => adopted(item, charge));
@@ -131,10 +138,6 @@ export function adopted(value: RegoValue, charge: Charge): RegoValue {
   return object;
 }
 
-/** Whole numbers are `number` while that is exact, else `bigint`. */
-const oneForm = (value: number | bigint) =>
-  Number.isFinite(Number(value)) || typeof value === 'bigint' ? numberOf(decimalOf(value)) : value;
-
 /** Equality by content; undefined equals only itself. */
 export function equalRego(
   a: RegoValue | undefined,
@@ -143,7 +146,8 @@ export function equalRego(
 ): boolean {
   charge(1);
   if (a === b) return true;
-  if (a === undefined || b === undefined || isScalar(a) || isScalar(b)) return false;
+  if (a === undefined || b === undefined || isOwnKey(a) || isOwnKey(b)) return false;
+  if (typeof a !== 'object' || typeof b !== 'object') return keyText(a) === keyText(b);
   if (Array.isArray(a)) {
     if (!Array.isArray(b) || a.length !== b.length) return false;
     return a.every((item, i) => equalRego(item as RegoValue, b[i] as RegoValue, charge));

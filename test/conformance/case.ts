@@ -37,9 +37,7 @@ export interface ConformanceCase {
 }
 
 /** The bindings of every result, or why there are none. */
-export type Outcome =
-  | { readonly results: readonly RegoValue[] }
-  | { readonly error: string };
+export type Outcome = { readonly results: readonly RegoValue[] } | { readonly error: string };
 
 /** A way to evaluate a case. It does not throw. */
 export interface ConformanceEngine {
@@ -108,12 +106,10 @@ function plain(value: RegoValue): RegoValue {
   if (value instanceof Set) return sortedRego(value as ReadonlySet<RegoValue>).map(plain);
   if (Array.isArray(value)) return value.map(plain);
   if (!(value instanceof Map)) return value;
-  const entries = [...(value as RegoObject)].map(
-    ([key, item]): [RegoValue, RegoValue] => [
-      typeof key === 'string' ? key : canonicalRego(plain(key)),
-      plain(item),
-    ],
-  );
+  const entries = [...(value as RegoObject)].map(([key, item]): [RegoValue, RegoValue] => [
+    typeof key === 'string' ? key : canonicalRego(plain(key)),
+    plain(item),
+  ]);
   return new Map(entries);
 }
 
