@@ -3,8 +3,10 @@
  */
 import { Command } from 'commander';
 import { auditCommand } from './cli/audit.ts';
+import { decideCommand } from './cli/decide.ts';
 import { redirectCommand } from './cli/redirect.ts';
 import { sidecarCommand } from './cli/sidecar.ts';
+import { simulateCommand } from './cli/simulate.ts';
 import { trustCommand } from './cli/trust.ts';
 import { VERSION } from './version.ts';
 
@@ -13,6 +15,8 @@ const program = new Command('egret')
   .version(VERSION)
   .addCommand(sidecarCommand())
   .addCommand(auditCommand())
+  .addCommand(decideCommand())
+  .addCommand(simulateCommand())
   .addCommand(redirectCommand())
   .addCommand(trustCommand());
 

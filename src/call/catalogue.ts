@@ -4,10 +4,10 @@
  * and shipped in the bundle; a mistake in it is one clear error with file, line, path, what was
  * found and what was expected. Pure.
  */
-import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { parseAuthority } from './authority.ts';
 import { parsePath } from './path.ts';
+import { readYaml } from './yaml-document.ts';
 
 const TEXT_CHARS_MAX = 4_194_304;
 
@@ -137,56 +137,10 @@ export function parseCatalogue(text: string, file: string): Catalogue {
   if (text.length > TEXT_CHARS_MAX) {
     throw new CatalogueError(`${file}: found ${text.length} characters, expected fewer than 4 Mi`);
   }
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const place = (offset: number) => {
-    const at = lines.linePos(offset);
-    return `${file}:${at.line}:${at.col}`;
-  };
-  const broken = document.errors[0];
-  if (broken !== undefined) {
-    throw new CatalogueError(`${place(broken.pos[0])}: not valid YAML: ${broken.message}`);
-  }
-  const parsed = catalogueSchema.safeParse(yamlValue(document, file));
-  if (parsed.success) return { layers: [layerOf(parsed.data.tools)] };
-  const problems = parsed.error.issues.map((issue) => {
-    const node = nodeAt(document, issue.path);
-    const where = node?.range == null ? file : place(node.range[0]);
-    const path = issue.path.length === 0 ? '(document)' : issue.path.map(String).join('.');
-    return `${where}: ${path}: ${found(issue, node)}, ${expected(issue)}`;
-  });
-  throw new CatalogueError(problems.slice(0, 20).join('\n'));
+  const read = readYaml(text, file, catalogueSchema);
+  if (!read.ok) throw new CatalogueError(read.problems.join('\n'));
+  return { layers: [layerOf(read.value.tools)] };
 }
-
-type YamlDocument = ReturnType<typeof parseDocument>;
-interface YamlNode {
-  readonly range?: readonly [number, number, number] | null;
-  toJSON(): unknown;
-}
-
-function yamlValue(document: YamlDocument, file: string): unknown {
-  try {
-    return document.toJS({ maxAliasCount: 0 });
-  } catch (error) {
-    throw new CatalogueError(`${file}: found a YAML alias, expected none`, { cause: error });
-  }
-}
-
-const nodeAt = (document: YamlDocument, path: readonly PropertyKey[]) =>
-  (path.length === 0 ? document.contents : document.getIn(path, true)) as YamlNode | undefined;
-
-function found(issue: z.core.$ZodIssue, node: YamlNode | undefined): string {
-  if (issue.code === 'unrecognized_keys') {
-    return `found unknown key ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}`;
-  }
-  const shown = typeof node?.toJSON === 'function' ? JSON.stringify(node.toJSON()) : undefined;
-  return `found ${shown?.slice(0, 80) ?? 'nothing'}`;
-}
-
-const expected = (issue: z.core.$ZodIssue): string =>
-  issue.code === 'unrecognized_keys'
-    ? 'expected only documented keys'
-    : issue.message.replace(/^Invalid (input|option): /, '');
 
 function isHostPattern(text: string): boolean {
   const host = text.startsWith('*.') ? text.slice(2) : text;

@@ -13,6 +13,8 @@ const name = z
   .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'expected a DNS label: a-z, 0-9 and -');
 const KiB = 1024;
 const MiB = 1024 * KiB;
+/** Bytes of a request body unless configured. */
+export const DEFAULT_BODY_BYTES_MAX = 10 * MiB;
 
 const listener = (defaultPort: number, what: string) =>
   z
@@ -225,7 +227,7 @@ export const configSchema = z.strictObject({
         .default(16 * KiB)
         .describe('Bytes of request line and headers. Default 16384. Over it: 431.'),
       bodyBytesMax: positive(64 * MiB)
-        .default(10 * MiB)
+        .default(DEFAULT_BODY_BYTES_MAX)
         .describe('Bytes of a request body. Default 10485760. Over it: call.too_large.'),
       headersTimeoutMs: positive(600_000)
         .default(10_000)

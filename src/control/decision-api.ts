@@ -11,7 +11,7 @@ import { REASONS, type ReasonCode } from '../decision/reason.ts';
 import type { Verdict } from '../decision/verdict.ts';
 import { bareApp } from './admin.ts';
 import { authenticate, type Client } from './credential.ts';
-import { reviewedCall } from './review.ts';
+import { resultOf, reviewedCall, reviewResponse } from './review.ts';
 
 export interface Reviewed {
   readonly id: string;
@@ -88,12 +88,7 @@ async function review(
   const reviewed = await parts.review(call.call, client.id);
   parts.counted('review', reviewed?.verdict.outcome ?? 'error');
   if (reviewed === null) return refuse(response, 'audit.unavailable');
-  const { verdict, id } = reviewed;
-  response.json({
-    apiVersion: 'egret.dev/v1',
-    kind: 'ToolCallReview',
-    response: { uid: id, ...resultOf(verdict), policy: verdict.policy },
-  });
+  response.json(reviewResponse(reviewed.id, reviewed.verdict));
 }
 
 async function data(
@@ -149,21 +144,6 @@ function hashedFile(body: Uint8Array): UploadedFile {
   }
   const sha256 = createHash('sha256').update(body).digest('hex');
   return { ok: true, sha256, bytes: body.length };
-}
-
-function resultOf(verdict: Verdict): Record<string, unknown> {
-  return {
-    allowed: verdict.outcome === 'allow',
-    outcome: verdict.outcome,
-    status: {
-      code: verdict.outcome === 'allow' ? 200 : REASONS[verdict.reason].status,
-      reason: verdict.reason,
-      message: verdict.message,
-    },
-    reasons: verdict.reasons,
-    obligations: verdict.obligations,
-    warnings: verdict.warnings,
-  };
 }
 
 const asInput = (value: unknown) =>

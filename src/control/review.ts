@@ -1,10 +1,12 @@
 /**
- * Reads the `request` of a ToolCallReview that somebody else made, and turns it into a tool call. Only what a caller
+ * Reads the `request` of a ToolCallReview that somebody else made, turns it into a tool call, and writes the answer. Only what a caller
  * may say is read: what the tool is, its arguments, attachments, destination. Identity, time, provenance and state in
  * the review are ignored; the sidecar's own facts take their place. Pure.
  */
 import { z } from 'zod';
 import type { Json, JsonObject, ToolCall } from '../call/tool-call.ts';
+import { REASONS } from '../decision/reason.ts';
+import type { Verdict } from '../decision/verdict.ts';
 
 const json: z.ZodType<Json> = z.json() as never;
 const text = z.string().max(8192);
@@ -67,4 +69,27 @@ export function reviewedCall(document: unknown): ReviewedCall {
   }
   const { request } = parsed.data;
   return { ok: true, call: { ...request, arguments: request.arguments as JsonObject } };
+}
+
+/** The answer to a review. */
+export const reviewResponse = (uid: string, verdict: Verdict): Record<string, unknown> => ({
+  apiVersion: 'egret.dev/v1',
+  kind: 'ToolCallReview',
+  response: { uid, ...resultOf(verdict), policy: verdict.policy },
+});
+
+/** A verdict as callers of the decision API read it. */
+export function resultOf(verdict: Verdict): Record<string, unknown> {
+  return {
+    allowed: verdict.outcome === 'allow',
+    outcome: verdict.outcome,
+    status: {
+      code: verdict.outcome === 'allow' ? 200 : REASONS[verdict.reason].status,
+      reason: verdict.reason,
+      message: verdict.message,
+    },
+    reasons: verdict.reasons,
+    obligations: verdict.obligations,
+    warnings: verdict.warnings,
+  };
 }

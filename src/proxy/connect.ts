@@ -35,7 +35,7 @@ export async function handleConnect(
 ): Promise<void> {
   client.on('error', () => client.destroy());
   const { tunnels, tls } = connect;
-  const authority = authorityOf(incoming);
+  const authority = connectAuthority(incoming);
   if (!authority.ok) {
     const attempt = { listener: 'proxy', incoming } as const;
     answer(client, authority.reason, await recordTunnelRefusal(tunnels.parts, attempt, authority));
@@ -71,7 +71,8 @@ function establish(client: Duplex, head: Uint8Array): void {
   if (head.length > 0) client.unshift(head);
 }
 
-function authorityOf(incoming: Incoming): Authority | Refused {
+/** Where a CONNECT leads, when its target and its headers name one place. */
+export function connectAuthority(incoming: Incoming): Authority | Refused {
   const broken = checkVersion(incoming) ?? checkHeaders(incoming.headers);
   if (broken !== null) return broken;
   if (incoming.bound !== null) {

@@ -10,7 +10,7 @@ import type { ReasonCode } from '../decision/reason.ts';
 import type { Verdict } from '../decision/verdict.ts';
 import type { Incoming } from './exchange.ts';
 import { changeOutgoing } from './outgoing.ts';
-import type { Decision, Parts, PolicyState } from './ports.ts';
+import type { Clock, Decision, Parts, PolicyState } from './ports.ts';
 import type { Recognition, Route } from './route.ts';
 import type { OutgoingRequest } from './upstream.ts';
 
@@ -30,7 +30,12 @@ export interface Question {
   readonly traceId: string;
 }
 
-export function judge(parts: Parts, question: Question): Judged {
+/** What judging needs of the sidecar. */
+export type JudgingParts = Pick<Parts, 'facts' | 'mode'> & {
+  readonly clock: Pick<Clock, 'monotonicMs'>;
+};
+
+export function judge(parts: JudgingParts, question: Question): Judged {
   const { id, recognition, policy, traceId } = question;
   if (!recognition.ok) {
     return {

@@ -4,14 +4,14 @@
  * with a reason code. Shell: owns one call from its first byte to its last.
  */
 import { type Refusal, refuse } from '../decision/enforcement.ts';
-import type { ReasonCode } from '../decision/reason.ts';
 import type { Incoming, Reply } from './exchange.ts';
 import { decisionOf, judge, type Question } from './judgement.ts';
 import type { Parts, PolicyState, Slot, Watch } from './ports.ts';
+import { type Recognised, recognise } from './recognise.ts';
 import { recordPermit, recordRefusal } from './record.ts';
 import { type RefusalShape, renderRefusal } from './refusal.ts';
 import { isToolError } from './result.ts';
-import { type Recognition, type Route, unrecognized } from './route.ts';
+import type { Route } from './route.ts';
 
 /** One call on its way. */
 interface Journey {
@@ -53,7 +53,9 @@ async function travel(journey: Journey, slot: Slot): Promise<void> {
   const { parts, route, incoming, id } = journey;
   // The revision is pinned first: recognition, decision and record all speak of the same one.
   const policy = parts.policy();
-  const { recognition, body } = await recognise(journey, policy, slot);
+  const { bodyBytesMax } = parts;
+  const arrival = { route, incoming, policy, bodyBytesMax };
+  const { recognition, body } = await recognise(arrival, (bytes) => slot.reserve(bytes));
   const watch = parts.observe({ id, incoming, route, recognition, startedMs: journey.startedMs });
   try {
     await judgeAndForward(journey, { recognition, body }, policy, watch);
@@ -105,41 +107,6 @@ async function judgeAndForward(
   });
   trip.end(forwarded, isError);
   watch.end(forwarded.reason ?? decision.reason);
-}
-
-interface Recognised {
-  readonly recognition: Recognition;
-  readonly body: Uint8Array | null;
-}
-
-async function recognise(journey: Journey, policy: PolicyState, slot: Slot): Promise<Recognised> {
-  const { parts, route, incoming } = journey;
-  const early = route.precheck(incoming);
-  if (early !== null) return { recognition: early, body: null };
-  const not = (reason: ReasonCode, detail: string): Recognised => ({
-    recognition: unrecognized(reason, detail, route.shape),
-    body: null,
-  });
-  const catalogue = policy.policy?.catalogue;
-  if (catalogue === undefined) return not('bundle.missing', 'no policy is loaded');
-  if (!slot.reserve(announcedBytes(incoming, parts.bodyBytesMax))) {
-    return not('call.overloaded', 'too many bytes are held already');
-  }
-  const body = await incoming.readBody(parts.bodyBytesMax);
-  if (!body.ok) return not(body.reason, 'the body could not be read whole');
-  const recognition = await route.recognize(incoming, body.bytes, catalogue);
-  return { recognition, body: body.bytes };
-}
-
-/** Bytes to set aside for a body before it is read: what it announces, or the maximum when it announces nothing. */
-function announcedBytes(incoming: Incoming, bytesMax: number): number {
-  let bytes = 0;
-  for (const [name, value] of incoming.headers) {
-    const lower = name.toLowerCase();
-    if (lower === 'transfer-encoding') return bytesMax;
-    if (lower === 'content-length') bytes = Math.min(Number(value), bytesMax);
-  }
-  return bytes;
 }
 
 function answer(reply: Reply, refusal: Refusal, shape: RefusalShape): void {

@@ -66,7 +66,11 @@ export async function handleTunnel(tunnels: TunnelParts, arrival: Arrival): Prom
 async function decideAndRun(tunnels: TunnelParts, arrival: Arrival): Promise<void> {
   const { parts, resolve, bounds } = tunnels;
   const { incoming, client, head, authority, opened, inspect } = arrival;
-  const { id, judged, decision, watch } = consider(parts, arrival, wanted(authority, incoming));
+  const { id, judged, decision, watch } = consider(
+    parts,
+    arrival,
+    tunnelRecognition(authority, incoming),
+  );
   if (judged.action === 'refuse') {
     await recordRefusal(parts.recorder, decision);
     arrival.refused(decision.reason, id);
@@ -122,7 +126,8 @@ function consider(
   return { id, judged, decision, watch };
 }
 
-function wanted(authority: Authority, incoming: Incoming): Recognition {
+/** A tunnel as something to decide about. */
+export function tunnelRecognition(authority: Authority, incoming: Incoming): Recognition {
   const { host, port } = authority;
   return {
     ok: true,

@@ -3,14 +3,13 @@
  * catalogue, too old after `maxStalenessSeconds`. Activations and rejections are logged, counted and recorded.
  * Shell: owns the directory source and the active policy.
  */
-import { existsSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { Journal } from '../audit/journal.ts';
 import type { Revision } from '../bundle/activation.ts';
 import { ActivePolicy, type BundleStatus } from '../bundle/active-policy.ts';
+import { type BuiltInCatalogue, builtInCatalogue } from '../bundle/built-in.ts';
 import type { BundleError } from '../bundle/bundle-error.ts';
 import { DirectorySource } from '../bundle/directory-source.ts';
-import { type Catalogue, mergeCatalogues, parseCatalogue } from '../call/catalogue.ts';
+import type { Catalogue } from '../call/catalogue.ts';
 import type { Config } from '../config/schema.ts';
 import type { PinnedPolicy, PolicyState } from '../proxy/ports.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -32,22 +31,17 @@ export interface PolicyWatchers {
   readonly journal: Journal;
 }
 
-/** Beside the sources, and beside the one-file build. */
-const BUILT_IN_CATALOGUE = ['../../rego/catalogue/tools.yaml', '../rego/catalogue/tools.yaml'];
-
 /** Resolves after the first look at the directory; a bad first bundle is no error here, it only leaves nothing active. */
 export async function openPolicy(config: Config, watchers: PolicyWatchers): Promise<PolicyHolder> {
   const [bundle] = config.bundles;
   if (bundle === undefined) throw new StartError('bundles: found none, expected exactly one');
-  const builtIn = builtInCatalogue();
+  const builtIn = installedCatalogue();
   let pinned: PinnedPolicy | null = null;
   const listeners: ((catalogue: Catalogue) => void)[] = [];
   const { fuelMax, policyMemoryBytesMax } = config.limits;
   const active = new ActivePolicy<Catalogue>({
     name: bundle.name,
-    // Bundles usually carry the built-in catalogue as it is; reading it twice would be felt at every start.
-    validateCatalogue: (text, file) =>
-      text === builtIn.text ? builtIn.catalogue : parseCatalogue(text, file),
+    validateCatalogue: builtIn.validate,
     compile: {
       limits: {
         memoryBytesMax: policyMemoryBytesMax,
@@ -55,7 +49,8 @@ export async function openPolicy(config: Config, watchers: PolicyWatchers): Prom
       },
     },
     onActivated: (revision) => {
-      pinned = pin(revision, builtIn.catalogue);
+      const { ref, engine, catalogue } = revision;
+      pinned = { ref, engine, catalogue: builtIn.under(catalogue) };
       for (const listener of listeners) listener(pinned.catalogue);
       announceActivation(watchers, bundle.name, revision);
     },
@@ -91,19 +86,12 @@ export async function openPolicy(config: Config, watchers: PolicyWatchers): Prom
   };
 }
 
-function pin(revision: Revision<Catalogue>, builtIn: Catalogue): PinnedPolicy {
-  const { ref, engine, catalogue } = revision;
-  const same = catalogue === null || catalogue === builtIn;
-  return { ref, engine, catalogue: same ? builtIn : mergeCatalogues(builtIn, catalogue) };
-}
-
-function builtInCatalogue(): { readonly text: string; readonly catalogue: Catalogue } {
-  const found = BUILT_IN_CATALOGUE.map((path) =>
-    fileURLToPath(new URL(path, import.meta.url)),
-  ).find((path) => existsSync(path));
-  if (found === undefined) throw new StartError('the built-in tool catalogue is not installed');
-  const text = readFileSync(found, 'utf8');
-  return { text, catalogue: parseCatalogue(text, 'built-in catalogue') };
+function installedCatalogue(): BuiltInCatalogue {
+  try {
+    return builtInCatalogue();
+  } catch (error) {
+    throw new StartError((error as Error).message, { cause: error });
+  }
 }
 
 function announceActivation(

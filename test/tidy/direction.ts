@@ -23,6 +23,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   redirect: ['config/schema.ts'],
   proxy: ['call', 'decision', 'audit', 'mcp', 'telemetry', 'tls'],
   control: ['call', 'decision', 'config', 'telemetry'],
+  author: [
+    'call',
+    'decision',
+    'bundle',
+    'audit',
+    'mcp',
+    'proxy',
+    'config/schema.ts',
+    'control/review.ts',
+    'sidecar/facts.ts',
+  ],
   docs: ['decision', 'telemetry', 'config'],
 };
 /** They put the parts together and may import everything below; nothing imports them but the ones to their right. */
