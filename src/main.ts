@@ -4,6 +4,7 @@
 import { Command } from 'commander';
 import { auditCommand } from './cli/audit.ts';
 import { decideCommand } from './cli/decide.ts';
+import { explainCommand } from './cli/explain.ts';
 import { redirectCommand } from './cli/redirect.ts';
 import { sidecarCommand } from './cli/sidecar.ts';
 import { simulateCommand } from './cli/simulate.ts';
@@ -16,6 +17,7 @@ const program = new Command('egret')
   .addCommand(sidecarCommand())
   .addCommand(auditCommand())
   .addCommand(decideCommand())
+  .addCommand(explainCommand())
   .addCommand(simulateCommand())
   .addCommand(redirectCommand())
   .addCommand(trustCommand());

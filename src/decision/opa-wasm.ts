@@ -82,12 +82,7 @@ export interface CompiledPolicy {
 export interface PolicyEngine extends Engine {
   readonly entrypoints: ReadonlyMap<string, number>;
   /** As `evaluate`, for any entrypoint; `policy.undefined` when there is none of that name. */
-  evaluateEntrypoint(
-    name: string,
-    input: string,
-    timeNs: bigint,
-    seed?: Uint8Array,
-  ): Evaluation;
+  evaluateEntrypoint(name: string, input: string, timeNs: bigint, seed?: Uint8Array): Evaluation;
   /** Gives up the spare instance. Evaluating afterwards still works. */
   close(): void;
 }
