@@ -49,6 +49,8 @@ function reasonLines(word: string, reason: Reason, indent: number): readonly str
   return [
     `${space}${word} ${file}:${line}${text === null ? '' : `  ${text}`}`,
     ...(compared === null ? [] : [`${space}  ${suggestionOf(compared)}`]),
-    ...(because === null ? [] : reasonLines('which stopped at', because, indent + 2)),
+    ...(because === null
+      ? []
+      : reasonLines(because.held ? 'which held by' : 'which stopped at', because, indent + 2)),
   ];
 }

@@ -111,6 +111,7 @@ function ofBuiltin({ name, args, inside }: Call, must: boolean): Comparison | nu
   const [first, second, third] = args;
   const type = TYPE_TESTS.exec(name)?.[1];
   if (type !== undefined && first !== undefined) {
+    if (expression(first) === null) return null;
     const wanted = `${must ? 'be' : 'not be'} of type ${type}`;
     return { operator: name, subject: side(first), other: null, wanted };
   }
@@ -126,8 +127,15 @@ function ofBuiltin({ name, args, inside }: Call, must: boolean): Comparison | nu
     : related(name, holds, a, b, must);
 }
 
-function related(operator: string, holds: Relation, a: Known, b: Known, must: boolean): Comparison {
+function related(
+  operator: string,
+  holds: Relation,
+  a: Known,
+  b: Known,
+  must: boolean,
+): Comparison | null {
   const [x, y] = [side(a), side(b)];
+  if (x.path === null && y.path === null) return null;
   const fromInput = ({ path }: Side) => path !== null && /\binput\b/.test(path);
   const swapped = (fromInput(y) && !fromInput(x)) || (x.path === null && y.path !== null);
   const phrase = swapped
@@ -164,11 +172,14 @@ function expression({ path, call }: Known, depth = 0): string | null {
   return `${NAMES[name] ?? name}(${args.join(', ')})`;
 }
 
+/** Data that somebody wrote, and no rule. */
+const SETTINGS = /^data\.(?!egret\b|policies\b)/;
+
 /** One sentence on what would have to be otherwise. */
 export function suggestionOf({ subject, other, wanted }: Comparison): string {
   const name = subject.path ?? subject.text ?? 'the value';
   const is = subject.text === null ? 'there is none' : `it is ${subject.text}`;
   const settings = other?.path ?? null;
-  const or = settings?.startsWith('data.') ? `; or change ${settings}` : '';
+  const or = settings !== null && SETTINGS.test(settings) ? `; or change ${settings}` : '';
   return `${name} must ${wanted}; ${is}${or}`;
 }

@@ -17,6 +17,13 @@ const SETS: ReadonlySet<string> = new Set(
 const RULE_OF_POLICY = /^g0\.data\.policies\.(.+)\.([^.]+)$/;
 const BECAUSE_MAX = 8;
 
+/** Rules that stand in the way of a call when they fire. */
+export const refuses = (rule: string): boolean =>
+  /^(?:deny|require_approval)(?:_if)?(?:\.|$)/.test(rule);
+
+/** Rules that let a call pass, and conditions on which they do. */
+export const grants = (rule: string): boolean => /^(?:allow(?:_if)?|when)(?:\.|$)/.test(rule);
+
 /** @param entrypoint is explained itself when the plan has no package below `policies` and no YAML policy. */
 export function ruleReports(
   visits: readonly Visit[],
@@ -29,7 +36,8 @@ export function ruleReports(
   ];
   const own = reports.length > 0 ? reports : entrypointRules(visits, entrypoint, sources);
   const passing = own.filter(({ gave }) => gave.length === 0);
-  const byNearness = (a: RuleReport, b: RuleReport) => b.passed - a.passed;
+  const byNearness = (a: RuleReport, b: RuleReport) =>
+    Number(grants(b.rule)) - Number(grants(a.rule)) || b.passed - a.passed;
   return {
     fired: own.filter(({ gave }) => gave.length > 0),
     almost: passing.filter(({ passed }) => passed > 0).sort(byNearness),
@@ -69,37 +77,51 @@ function reportOf(policy: string, rule: string, body: Body, sources: Sources): R
     gave: body.gave.map(jsonOf),
     passed: held.length,
     failure: failure === null ? null : reasonOf(failure, sources, 0),
-    conditions: body.gave.length === 0 ? [] : conditionsOf(body, sources),
+    conditions: body.gave.length > 0 && refuses(rule) ? conditionsOf(body, sources) : [],
   };
 }
 
-/** What would stop a rule that fired: that which a `not` asks for, or its last condition turned round. */
+/** What would stop a rule that fired: what each `not` asks for, or without any its last condition turned round. */
 function conditionsOf({ negations, last }: Body, sources: Sources): Reason[] {
-  const negated = negations.map(({ at, inside }) => ({
+  if (negations.length === 0) return last === null ? [] : [heldReason(last, sources, 0)];
+  return negations.map(({ at, inside }) => ({
+    held: true,
     ...placed(at, sources),
     compared: inside === null ? null : comparisonOf(inside),
     because: inside === null ? null : deeper(callOf(inside), sources, 0),
     suggestion: inside === null ? null : suggested(inside),
   }));
-  if (last === null) return negated;
-  const turned = comparisonOf(last, true);
-  return [
-    ...negated,
-    {
-      ...placed(last.statement.at, sources),
-      compared: turned,
-      because: null,
-      suggestion: turned === null ? null : suggestionOf(turned),
-    },
-  ];
+}
+
+/** Something that held, and what would have to be otherwise for it not to hold. */
+function heldReason(step: Step, sources: Sources, depth: number): Reason {
+  const compared = comparisonOf(step, true);
+  return {
+    held: true,
+    ...placed(step.statement.at, sources),
+    compared,
+    because: compared === null ? heldBy(callOf(step), sources, depth) : null,
+    suggestion: compared === null ? null : suggestionOf(compared),
+  };
+}
+
+/** The last condition of the body by which a rule or function gave its value. */
+function heldBy(call: Call | null, sources: Sources, depth: number): Reason | null {
+  const giving = call?.inside?.bodies.find(({ gave }) => gave.length > 0);
+  if (giving === undefined || giving.last === null || depth > BECAUSE_MAX) return null;
+  return heldReason(giving.last, sources, depth + 1);
 }
 
 function reasonOf(step: Step, sources: Sources, depth: number): Reason {
   const compared = comparisonOf(step);
+  const { inner } = step;
+  const because =
+    inner === null ? deeper(callOf(step), sources, depth) : heldBy(callOf(inner), sources, depth);
   return {
+    held: false,
     ...placed(step.statement.at, sources),
     compared,
-    because: compared === null ? deeper(callOf(step), sources, depth) : null,
+    because: compared === null ? because : null,
     suggestion: suggested(step),
   };
 }
@@ -124,13 +146,17 @@ function deeper(call: Call | null, sources: Sources, depth: number): Reason | nu
   return stoppedAt(call.inside, sources, depth + 1);
 }
 
-/** Where a call stopped: in the body that came furthest. */
+/** Where a call stopped: in the body that came furthest, and of equals in the first that looks at the input. */
 function stoppedAt({ bodies }: Visit, sources: Sources, depth: number): Reason | null {
-  let best: Body | null = null;
-  for (const body of bodies) {
-    if (body.failure !== null && body.heldRows.size >= (best?.heldRows.size ?? 0)) best = body;
+  let best: Reason | null = null;
+  let bestScore = -1;
+  for (const { failure, heldRows } of bodies) {
+    if (failure === null) continue;
+    const score =
+      heldRows.size * 2 + Number(/\binput\b/.test(comparisonOf(failure)?.subject.path ?? ''));
+    if (score > bestScore) [best, bestScore] = [reasonOf(failure, sources, depth), score];
   }
-  return best === null || best.failure === null ? null : reasonOf(best.failure, sources, depth);
+  return best;
 }
 
 /** The innermost suggestion of a reason: what the chain of rules comes down to. */

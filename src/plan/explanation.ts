@@ -4,10 +4,10 @@
 import type { Evaluation } from '../decision/engine.ts';
 import type { RegoValue } from '../decision/rego-value.ts';
 import { evaluatePlan } from './evaluate.ts';
-import { innermostSuggestion, ruleReports } from './explain.ts';
+import { grants, innermostSuggestion, refuses, ruleReports } from './explain.ts';
 import type { Sources } from './explain-source.ts';
 import type { Plan } from './plan.ts';
-import type { RuleReport, RuleReports } from './report.ts';
+import type { RuleReports } from './report.ts';
 import { Trace } from './trace.ts';
 
 export interface Explanation extends RuleReports {
@@ -36,18 +36,13 @@ export function explain(call: ExplainedCall): Explanation {
   return { evaluation, ...reports, suggestions: suggestionsFor(reports) };
 }
 
-const refuses = ({ rule }: RuleReport) => /^(deny|require_approval)(_if)?\b/.test(rule);
-const grants = ({ rule }: RuleReport) => /^(allow|when)(_if)?\b/.test(rule);
-
 function suggestionsFor({ fired, almost, missed }: RuleReports): readonly string[] {
-  const refused = fired.filter(refuses).flatMap(({ conditions }) => {
-    // Every `not` of a rule is a way to stop it; its last condition only where there is no other.
-    const ways = conditions.map((condition) => innermostSuggestion(condition));
-    const named = ways.slice(0, Math.max(1, ways.length - 1)).filter((way) => way !== null);
-    return named.length > 0 ? named : ways.filter((way) => way !== null);
-  });
-  const near = almost.some(grants) ? almost : missed;
-  const lacking = near.filter(grants).map(({ failure }) => innermostSuggestion(failure));
-  const all = [...refused, ...lacking.filter((way) => way !== null)];
-  return [...new Set(all)].slice(0, SUGGESTIONS_MAX);
+  const inTheWay = fired
+    .filter(({ rule }) => refuses(rule))
+    .flatMap(({ conditions }) => conditions);
+  const granted = fired.some(({ rule }) => grants(rule));
+  const near = almost.some(({ rule }) => grants(rule)) ? almost : missed;
+  const lacking = near.filter(({ rule }) => grants(rule) && !granted).map(({ failure }) => failure);
+  const ways = [...inTheWay, ...lacking].map(innermostSuggestion).filter((way) => way !== null);
+  return [...new Set(ways)].slice(0, SUGGESTIONS_MAX);
 }

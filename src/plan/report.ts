@@ -3,15 +3,17 @@
  */
 import type { Comparison } from './explain-words.ts';
 
-/** An expression that did not hold, or for a condition of a rule that fired: one that did. */
+/** An expression that decided something: it did not hold, or stands behind a rule that fired. */
 export interface Reason {
+  /** Whether the expression held. */
+  readonly held: boolean;
   readonly file: string;
   readonly line: number;
   readonly column: number;
   /** The source line; null without sources. */
   readonly text: string | null;
   readonly compared: Comparison | null;
-  /** Where the rule or function that the expression asks stopped. */
+  /** Where the rule or function that the expression asks stopped, or what it held by. */
   readonly because: Reason | null;
   readonly suggestion: string | null;
 }
@@ -30,7 +32,7 @@ export interface RuleReport {
   readonly passed: number;
   /** Where it stopped; null when it fired. */
   readonly failure: Reason | null;
-  /** Of a rule that fired: what stands behind its `not`s and its last condition. One of them must change to stop it. */
+  /** Of a `deny` or `require_approval` that fired: what stands behind it. One of them must change to stop it. */
   readonly conditions: readonly Reason[];
 }
 

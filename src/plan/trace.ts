@@ -4,7 +4,7 @@
  */
 import type { RegoValue } from '../decision/rego-value.ts';
 import type { Frame, PlanObserver } from './observer.ts';
-import type { Operand, Place, Plan, Statement } from './plan.ts';
+import type { Block, Operand, Place, Plan, Statement } from './plan.ts';
 import { memberPath } from './reference.ts';
 import { statementsIn } from './walk.ts';
 
@@ -101,18 +101,12 @@ const COMPARING: ReadonlySet<Statement['kind']> = new Set([
   'CallStmt',
   'CallDynamicStmt',
 ]);
-const GIVING: ReadonlySet<Statement['kind']> = new Set([
-  'SetAddStmt',
-  'AssignVarOnceStmt',
-  'ObjectInsertStmt',
-  'ObjectInsertOnceStmt',
-]);
-
 /** Owns the trace of one evaluation. Use it as the observer, then read `visits`. */
 export class Trace implements PlanObserver {
   readonly visits: Visit[] = [];
   readonly #plan: Plan;
   readonly #order = new Map<Statement, number>();
+  readonly #elseHeads = new Set<Statement>();
   readonly #open = new Map<Frame, OpenVisit>();
   /** The newest visit of each rule, for those that are remembered. */
   readonly #newest = new Map<string, OpenVisit>();
@@ -123,6 +117,7 @@ export class Trace implements PlanObserver {
     this.#plan = plan;
     for (const fn of plan.functions.values()) {
       for (const block of fn.blocks) {
+        for (const head of elseHeads(block)) this.#elseHeads.add(head);
         for (const statement of statementsIn(block)) this.#order.set(statement, this.#order.size);
       }
     }
@@ -166,11 +161,12 @@ export class Trace implements PlanObserver {
     this.#entered = this.#newest.get(name) ?? null;
   }
 
-  blockEnded(frame: Frame): void {
-    const body = this.#open.get(frame)?.bodies.at(-1);
-    if (body === undefined || body.gave.length > 0) return;
-    for (const step of body.failures.values()) {
-      if (step.order > (body.failure?.order ?? -1)) body.failure = step;
+  blockEnded(frame: Frame, block: number): void {
+    for (const body of this.#open.get(frame)?.bodies ?? []) {
+      if (body.block !== block || body.gave.length > 0) continue;
+      for (const step of body.failures.values()) {
+        if (step.order > (body.failure?.order ?? -1)) body.failure = step;
+      }
     }
   }
 
@@ -190,13 +186,18 @@ export class Trace implements PlanObserver {
   ran(statement: Statement, frame: Frame, held: boolean): void {
     const visit = this.#open.get(frame);
     if (visit === undefined) return;
+    if (held && this.#elseHeads.has(statement))
+      visit.bodies.push(openBody(statement.at, frame.block));
     const call = callOf(statement, frame, visit, this.#entered);
     follow(statement, frame, visit, call);
     const body = visit.bodies.at(-1);
     if (body === undefined || body.block !== frame.block) return;
     const order = this.#order.get(statement) ?? 0;
-    if (held && GIVING.has(statement.kind) && samePlace(statement.at, body.head)) {
-      body.gave.push(givenBy(statement, frame));
+    const result = this.#plan.functions.get(frame.name)?.result;
+    const gave =
+      held && samePlace(statement.at, body.head) ? givenBy(statement, frame, result) : undefined;
+    if (gave !== undefined) {
+      body.gave.push(gave);
     } else if (statement.kind === 'NotStmt') {
       this.#negated(statement, order, body, held);
     } else if (COMPARING.has(statement.kind)) {
@@ -220,6 +221,14 @@ export class Trace implements PlanObserver {
     }
     body.heldRows.add(statement.at.row);
   }
+}
+
+/** A rule with `else` is one block of blocks; each but the first begins by asking whether there is a value yet. */
+function elseHeads({ statements }: Block): readonly Statement[] {
+  const [chain] = statements;
+  if (chain?.kind !== 'BlockStmt' || chain.at.row !== 0) return [];
+  const heads = chain.blocks.slice(1).map((block) => block.statements[0]);
+  return heads.filter((head) => head?.kind === 'IsUndefinedStmt');
 }
 
 function openBody(head: Place, block: number): OpenBody {
@@ -291,10 +300,19 @@ function callOf(
 
 /** A rule is named by its reference, unless it only passes another document on. */
 function resultPath(call: Call | null): string | null {
-  const inside = call?.inside as OpenVisit | null | undefined;
-  if (call === null || inside === null || inside === undefined) return null;
+  if (call === null) return null;
+  const inside = call.inside as OpenVisit | null;
+  if (inside === null) return call.name === 'object.get' ? lookedUp(call.args) : null;
   if (inside.returned.path !== null) return inside.returned.path;
   return call.args.length === 2 ? call.name.replace(/^g[0-9]+\./, '') : null;
+}
+
+/** What `object.get(input, ["tool", "name"], null)` refers to. */
+function lookedUp([object, key]: readonly Known[]): string | null {
+  const value = key?.value;
+  if (object?.path == null || value === undefined) return null;
+  const keys: readonly RegoValue[] = Array.isArray(value) ? value : [value];
+  return keys.reduce<string>((path, part) => memberPath(path, part), object.path);
 }
 
 function argumentsOf(frame: Frame, parent: OpenVisit): readonly Known[] {
@@ -338,12 +356,22 @@ function originOf(local: number, frame: Frame, visit: OpenVisit): Origin {
   return { ...origin, path: value === undefined ? base : memberPath(base, value) };
 }
 
-function givenBy(statement: Statement, frame: Frame): RegoValue {
-  if (statement.kind === 'SetAddStmt') return valueIn(statement.value, frame) ?? null;
-  if (statement.kind === 'AssignVarOnceStmt') return valueIn(statement.source, frame) ?? null;
-  if (statement.kind !== 'ObjectInsertOnceStmt' && statement.kind !== 'ObjectInsertStmt')
-    return null;
-  return [valueIn(statement.key, frame) ?? null, valueIn(statement.value, frame) ?? null];
+/** Of a statement in the head of a rule: the value or the item of a set; undefined when it is neither. */
+function givenBy(
+  statement: Statement,
+  frame: Frame,
+  result: number | undefined,
+): RegoValue | undefined {
+  switch (statement.kind) {
+    case 'AssignVarOnceStmt':
+      return valueIn(statement.source, frame);
+    case 'SetAddStmt':
+      return statement.set === result ? valueIn(statement.value, frame) : undefined;
+    case 'ObjectInsertOnceStmt':
+      return statement.object === result ? valueIn(statement.value, frame) : undefined;
+    default:
+      return undefined;
+  }
 }
 
 const samePlace = (a: Place, b: Place) => a.row === b.row && a.col === b.col && a.file === b.file;
