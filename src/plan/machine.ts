@@ -51,7 +51,7 @@ const CALL_STEPS = 100;
 export class Machine {
   readonly #parts: MachineParts;
   /** Results of rules, one layer per `with` around. */
-  #memory: Map<string, RegoValue | null>[] = [new Map()];
+  #memory: Map<string, RegoValue | undefined>[] = [new Map()];
   #results: RegoValue[] = [];
 
   constructor(parts: MachineParts) {
@@ -206,15 +206,14 @@ export class Machine {
   ): RegoValue | undefined {
     this.#parts.meter.charge(CALL_STEPS);
     const memory = fn.params.length === 2 ? this.#memory.at(-1) : undefined;
-    const known = memory?.get(fn.name);
-    if (known !== undefined) {
+    if (memory?.has(fn.name) === true) {
       this.#parts.observer?.remembered?.(frame, call, fn.name);
-      return known ?? undefined;
+      return memory.get(fn.name);
     }
     const inner = frameOf(fn.name, [], frame, call);
     for (const [i, local] of fn.params.entries()) inner.locals[local] = args[i];
     const result = this.#blocks(fn.blocks, inner);
-    memory?.set(fn.name, result ?? null);
+    memory?.set(fn.name, result);
     return result;
   }
 

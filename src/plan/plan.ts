@@ -318,7 +318,8 @@ function natural(value: unknown, where: string): number {
   throw new PlanFormatError(`${where}: found ${number}, expected 0 to ${LOCALS_MAX}`);
 }
 
-const found = (value: unknown) => (value === null ? 'null' : typeof value);
+const found = (value: unknown) =>
+  value === null ? 'null' : Array.isArray(value) ? 'a list' : typeof value;
 
 /** Texts only: a path with any other part finds no function. */
 export const pathKey = (path: readonly unknown[]): string =>
