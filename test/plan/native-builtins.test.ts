@@ -145,7 +145,7 @@ test('every native builtin is called here, by its name or that of its operator',
   const others =
     `all any and div equal gt gte internal.member_2 internal.member_3 internal.template_string
     intersection is_set json.filter json.marshal json.remove graph.reachable lt lte minus mul neq net.cidr_overlap
-    object.keys object.union_n or plus re_match regex.find_all_string_submatch_n rem union walk`.split(
+    glob.match object.keys object.union_n or plus re_match regex.find_all_string_submatch_n rem union walk`.split(
       /\s+/,
     );
   const called = new Set([
