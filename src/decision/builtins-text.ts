@@ -2,7 +2,7 @@
  * Host builtins on strings and collections: sprintf, matching, counting and subset. Every one is linear, or charges
  * for the product of its arguments before it starts. Pure.
  */
-import { type Builtin, isArray, isObject, isSet, ofTexts } from './builtin.ts';
+import { type Builtin, isArray, isNumber, isObject, isSet, ofTexts } from './builtin.ts';
 import { sprintf } from './builtins-sprintf.ts';
 import { canonicalRego, type RegoObject, type RegoValue } from './rego-value.ts';
 
@@ -51,6 +51,17 @@ const count = ofTexts((text, search) => {
     found++;
   return found;
 });
+
+/** The first `n` parts; negative: the last ones. */
+const splitN: Builtin = ([text, separator, number]) => {
+  if (typeof text !== 'string' || typeof separator !== 'string') return undefined;
+  if (!isNumber(number) || (typeof number === 'number' && !Number.isInteger(number))) {
+    return undefined;
+  }
+  const parts = separator === '' ? [...text] : text.split(separator);
+  if (number < 0) return parts.slice(Math.max(0, parts.length + Number(number)));
+  return parts.slice(0, Number(number));
+};
 
 const subset: Builtin = ([larger, smaller], { charge }) => {
   if (isObject(larger) && isObject(smaller)) return holdsObject(larger, smaller, charge);
@@ -102,6 +113,7 @@ export const TEXT_BUILTINS: Readonly<Record<string, Builtin>> = {
   'strings.any_prefix_match': anyMatch((text, part) => text.startsWith(part)),
   'strings.any_suffix_match': anyMatch((text, part) => text.endsWith(part)),
   'strings.count': count,
+  'strings.split_n': splitN,
   indexof_n: indexOfN,
   'object.subset': subset,
 };

@@ -3,7 +3,15 @@
  * the evaluation. Zone rules come from the ICU data of the runtime; `Local` is no zone here, because a decision must
  * not depend on where it runs. Pure.
  */
-import { type Builtin, type BuiltinContext, isArray, isNumber, ofText } from './builtin.ts';
+import {
+  type Builtin,
+  type BuiltinContext,
+  isArray,
+  isNumber,
+  ofText,
+  ofTexts,
+} from './builtin.ts';
+import { formatTime, LAYOUTS, parseTime, WEEKDAYS } from './go-time-layout.ts';
 import type { RegoValue } from './rego-value.ts';
 
 const INT64_MAX = 2n ** 63n - 1n;
@@ -12,8 +20,6 @@ const ZONE_NAME = /^[A-Za-z][A-Za-z0-9_+-]{0,31}(?:\/[A-Za-z0-9_+-]{1,31}){0,2}$
 const ZONES_MAX = 64;
 /** Asking ICU is much dearer than its result shows. */
 const ZONE_STEPS = 20_000;
-const WEEKDAYS = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'];
-
 interface Moment {
   readonly ns: bigint;
   /** Seconds since 1970 of what a clock in the zone shows, read as if it were UTC. */
@@ -110,31 +116,80 @@ const addDate: Builtin = ([value, ...amounts], context) => {
 
 const inRange = (ns: bigint) => (ns <= INT64_MAX && ns >= -INT64_MAX - 1n ? ns : undefined);
 
-const RFC3339 =
-  /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:[.,](\d+))?(?:Z|([+-])(\d{2}):(\d{2}))$/;
+const STEPS_PER_LAYOUT_CHARACTER = 2000;
 
-const parseRfc3339 = ofText((text) => {
-  const match = text.length > 128 ? null : RFC3339.exec(text);
-  if (match === null) return undefined;
-  const part = (index: number) => Number(match[index] ?? 0);
-  const [year, month, day, hour, minute, second] = [1, 2, 3, 4, 5, 6].map(part) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
+const layoutOf = (text: string) => LAYOUTS.get(text) ?? text;
+
+const parsed = (text: string, layout: string, { charge }: BuiltinContext) => {
+  charge((text.length + layout.length) * STEPS_PER_LAYOUT_CHARACTER);
+  const ns = parseTime(text, layout);
+  return ns === null ? undefined : inRange(ns);
+};
+
+const format: Builtin = ([value], context) => {
+  const moment = momentOf(value, context);
+  const layout = isArray(value) ? (value[2] ?? '') : '';
+  if (moment === null || typeof layout !== 'string') return undefined;
+  context.charge(layout.length * STEPS_PER_LAYOUT_CHARACTER);
+  const seconds = floorDivide(moment.ns, NS_PER_SECOND);
+  const local = new Date(moment.localSeconds * 1000);
+  const time = {
+    local,
+    nanoseconds: Number(moment.ns - seconds * NS_PER_SECOND),
+    offsetSeconds: moment.localSeconds - Number(seconds),
+    zoneName: () => zoneName(moment, Number(seconds), context),
+  };
+  return formatTime(time, layoutOf(layout === '' ? 'RFC3339Nano' : layout));
+};
+
+/** Abbreviations that are used where a zone is; ICU has them by language. */
+const LANGUAGES = ['en-US', 'en-GB', 'en-AU', 'en-IN', 'ja', 'en-NZ', 'en-ZA'];
+
+/** As `CET`; where ICU knows none, the offset as Go writes it for zones without names. */
+function zoneName(moment: Moment, seconds: number, { charge }: BuiltinContext): string {
+  if (moment.zone === null) return 'UTC';
+  const { timeZone } = moment.zone.resolvedOptions();
+  for (const language of LANGUAGES) {
+    charge(ZONE_STEPS);
+    const parts = new Intl.DateTimeFormat(language, { timeZone, timeZoneName: 'short' });
+    const name = parts
+      .formatToParts(seconds * 1000)
+      .find(({ type }) => type === 'timeZoneName')?.value;
+    if (name !== undefined && /^[A-Z]{3,5}$/.test(name)) return name;
+  }
+  const offset = Math.abs(moment.localSeconds - seconds);
+  const minutes = Math.floor(offset / 60) % 60;
+  const two = (value: number) => String(value).padStart(2, '0');
+  const sign = moment.localSeconds < seconds ? '-' : '+';
+  return `${sign}${two(Math.floor(offset / 3600))}${minutes === 0 ? '' : two(minutes)}`;
+}
+
+/** Years, months, days, hours, minutes and seconds between two moments, in the zone of the first. */
+const difference: Builtin = ([a, b], context) => {
+  const [x, y] = [momentOf(a, context), momentOf(b, context)];
+  if (x === null || y === null) return undefined;
+  const shown = ({ ns }: Moment) => {
+    const seconds = Number(floorDivide(ns, NS_PER_SECOND));
+    return new Date((seconds + offsetSeconds(x.zone, seconds)) * 1000);
+  };
+  const [from, to] = x.ns > y.ns ? [shown(y), shown(x)] : [shown(x), shown(y)];
+  const fields = [
+    to.getUTCFullYear() - from.getUTCFullYear(),
+    to.getUTCMonth() - from.getUTCMonth(),
+    to.getUTCDate() - from.getUTCDate(),
+    to.getUTCHours() - from.getUTCHours(),
+    to.getUTCMinutes() - from.getUTCMinutes(),
+    to.getUTCSeconds() - from.getUTCSeconds(),
   ];
-  const date = new Date(0);
-  date.setUTCFullYear(year, month - 1, day);
-  date.setUTCHours(hour, minute, second);
-  const real = date.getUTCMonth() === month - 1 && date.getUTCDate() === day;
-  if (!real || hour > 23 || minute > 59 || second > 59 || part(9) > 24 || part(10) > 60)
-    return undefined;
-  const offset = (match[8] === '-' ? -1 : 1) * (part(9) * 3600 + part(10) * 60);
-  const fraction = BigInt((match[7] ?? '').slice(0, 9).padEnd(9, '0'));
-  return inRange(BigInt(date.getTime() / 1000 - offset) * NS_PER_SECOND + fraction);
-});
+  const monthDays = new Date(Date.UTC(from.getUTCFullYear(), from.getUTCMonth() + 1, 0));
+  const sizes = [Infinity, 12, monthDays.getUTCDate(), 24, 60, 60];
+  for (let i = fields.length - 1; i > 0; i--) {
+    if ((fields[i] as number) >= 0) continue;
+    fields[i] = (fields[i] as number) + (sizes[i] as number);
+    fields[i - 1] = (fields[i - 1] as number) - 1;
+  }
+  return fields;
+};
 
 const DURATION_UNITS: Readonly<Record<string, number>> = {
   ns: 1,
@@ -176,6 +231,11 @@ export const TIME_BUILTINS: Readonly<Record<string, Builtin>> = {
   'time.clock': ofMoment((t) => [t.getUTCHours(), t.getUTCMinutes(), t.getUTCSeconds()]),
   'time.weekday': ofMoment((t) => WEEKDAYS[t.getUTCDay()] as string),
   'time.add_date': addDate,
-  'time.parse_rfc3339_ns': parseRfc3339,
+  'time.diff': difference,
+  'time.format': format,
+  'time.parse_ns': ofTexts((layout, text, context) => parsed(text, layoutOf(layout), context)),
+  'time.parse_rfc3339_ns': ofText((text, context) =>
+    parsed(text, layoutOf('RFC3339'), context),
+  ),
   'time.parse_duration_ns': parseDuration,
 };

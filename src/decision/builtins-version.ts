@@ -90,18 +90,6 @@ const parseBytes = ofText((raw) => {
   return minus === '-' ? -bytes : bytes;
 });
 
-const IPV4 =
-  /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!\/)|(?=\/))){4}\/0*(?:3[0-2]|[12]?\d)$/;
-const IPV6 = /^([0-9a-f:.]{2,45})\/0*(?:12[0-8]|1[01]\d|[1-9]?\d)$/i;
-
-/** Go's net.ParseCIDR. The URL parser reads IPv6 addresses by the same rules. */
-const isCidr = (text: string): boolean => {
-  const address = IPV6.exec(text)?.[1];
-  return (
-    IPV4.test(text) || (address?.includes(':') === true && URL.canParse(`http://[${address}]/`))
-  );
-};
-
 const UUID =
   /^(?:urn:uuid:)?([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})$/i;
 const BARE_UUID = /^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/i;
@@ -148,6 +136,5 @@ export const VERSION_BUILTINS: Readonly<Record<string, Builtin>> = {
     return x === null || y === null ? undefined : compareVersions(x, y);
   }),
   'units.parse_bytes': parseBytes,
-  'net.cidr_is_valid': ([text]) => typeof text === 'string' && isCidr(text),
   'uuid.parse': parseUuid,
 };

@@ -29,12 +29,12 @@ const DEPTH_MAX = 128;
 
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
 
-/**
- * @param dialect `json` refuses sets and keys that are not strings.
- * @throws RegoSyntaxError
- */
-export function parseRego(text: string, dialect: 'rego' | 'json' = 'rego'): RegoValue {
-  const reader = new Reader(text, dialect === 'rego');
+/** `json` refuses sets and keys that are not strings; `loose-json` also reads what Go reads: the last key wins. */
+export type RegoDialect = 'rego' | 'json' | 'loose-json';
+
+/** @throws RegoSyntaxError */
+export function parseRego(text: string, dialect: RegoDialect = 'rego'): RegoValue {
+  const reader = new Reader(text, dialect);
   const value = reader.value(0);
   reader.space();
   if (reader.at !== text.length) throw new RegoSyntaxError('nothing more', reader.at);
@@ -45,11 +45,13 @@ export function parseRego(text: string, dialect: 'rego' | 'json' = 'rego'): Rego
 class Reader {
   readonly #text: string;
   readonly #rego: boolean;
+  readonly #loose: boolean;
   at = 0;
 
-  constructor(text: string, rego: boolean) {
+  constructor(text: string, dialect: RegoDialect) {
     this.#text = text;
-    this.#rego = rego;
+    this.#rego = dialect === 'rego';
+    this.#loose = dialect === 'loose-json';
   }
 
   space(): void {
@@ -119,7 +121,8 @@ class Reader {
         if (object.size > 0 || !this.#rego) throw new RegoSyntaxError(':', this.at);
         return new Set(this.#items('}', depth, key));
       }
-      if (object.has(key)) throw new RegoSyntaxError(`no second ${JSON.stringify(key)}`, this.at);
+      if (object.has(key) && !this.#loose)
+        throw new RegoSyntaxError(`no second ${JSON.stringify(key)}`, this.at);
       object.set(key, this.value(depth + 1));
       if (this.#take('}')) return object;
       if (!this.#take(',')) throw new RegoSyntaxError(', or }', this.at);
@@ -149,9 +152,9 @@ class Reader {
       at++;
     }
     this.at = at + 1;
-    return escaped
-      ? unescaped(this.#text.slice(start, this.at), start)
-      : this.#text.slice(start + 1, at);
+    if (!escaped) return this.#text.slice(start + 1, at);
+    const value = unescaped(this.#text.slice(start, this.at), start);
+    return this.#loose ? value.toWellFormed() : value;
   }
 }
 

@@ -172,7 +172,6 @@ func described(tc cases.TestCase) (Case, error) {
 		Query:               tc.Query,
 		Modules:             tc.Modules,
 		Builtins:            []string{},
-		InputTerm:           deref(tc.InputTerm),
 		WantDefined:         tc.WantDefined,
 		WantErrorCode:       deref(tc.WantErrorCode),
 		WantError:           deref(tc.WantError),
@@ -185,6 +184,14 @@ func described(tc cases.TestCase) (Case, error) {
 		line.Modules = []string{}
 	}
 	var err error
+	if tc.InputTerm != nil {
+		// Written again, because engines need not read all of Rego, like a comma before a brace.
+		term, err := ast.ParseTerm(*tc.InputTerm)
+		if err != nil {
+			return line, err
+		}
+		line.InputTerm = term.String()
+	}
 	if tc.Data != nil {
 		if line.Data, err = text(*tc.Data, err); err != nil {
 			return line, err
