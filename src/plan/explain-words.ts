@@ -2,7 +2,7 @@
  * What was compared, in words: the two sides with where they come from, and what must be otherwise. Pure.
  */
 import type { RegoValue } from '../decision/rego-value.ts';
-import { memberPath, shownValue } from './reference.ts';
+import { expression, memberPath, shownValue } from './reference.ts';
 import type { Call, Known, Step } from './trace.ts';
 import { jsonOf } from './value.ts';
 
@@ -155,21 +155,6 @@ function side(known: Known): Side {
   const path = expression(known);
   if (value === undefined) return { path, value: undefined, text: null };
   return { path, value: jsonOf(value), text: shownValue(value) };
-}
-
-const NAMES: Readonly<Record<string, string>> = { 'internal.member_2': 'in' };
-const DEPTH_MAX = 4;
-
-/** How a policy would write the value; null for a constant. */
-function expression({ path, call }: Known, depth = 0): string | null {
-  if (path !== null) return path;
-  if (call === null || depth > DEPTH_MAX) return null;
-  const own = call.inside === null ? call.args : call.args.slice(2);
-  const args = own.map(
-    (arg) => expression(arg, depth + 1) ?? (arg.value === undefined ? '…' : shownValue(arg.value)),
-  );
-  const name = call.name.replace(/^g[0-9]+\.data\./, '');
-  return `${NAMES[name] ?? name}(${args.join(', ')})`;
 }
 
 /** Data that somebody wrote, and no rule. */

@@ -5,7 +5,7 @@
 import type { RegoValue } from '../decision/rego-value.ts';
 import type { Frame, PlanObserver } from './observer.ts';
 import type { Block, Operand, Place, Plan, Statement } from './plan.ts';
-import { memberPath } from './reference.ts';
+import { expression, memberPath } from './reference.ts';
 import { statementsIn } from './walk.ts';
 
 /** A value with where it came from. */
@@ -263,9 +263,9 @@ function follow(statement: Statement, frame: Frame, visit: OpenVisit, call: Call
   const { origins } = visit;
   switch (statement.kind) {
     case 'DotStmt': {
-      const { path } = knownOf(statement.source, frame, visit);
+      const base = expression(knownOf(statement.source, frame, visit));
       const key = valueIn(statement.key, frame);
-      const member = path === null || key === undefined ? null : memberPath(path, key);
+      const member = base === null || key === undefined ? null : memberPath(base, key);
       origins.set(statement.target, { ...NOWHERE, path: member });
       return;
     }
