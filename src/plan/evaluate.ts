@@ -101,10 +101,6 @@ export function planResults(
 /** Data as the engine holds it, so that many evaluations need not convert it again. */
 export const planData = (data: RegoValue): RegoValue => adopted(data, () => {});
 
-/** Builtins that the plan calls and this engine does not have. */
-export const missingBuiltins = (plan: Plan): readonly string[] =>
-  [...plan.builtins.keys()].filter((name) => !NATIVE_BUILTINS.has(name) && !BUILTINS.has(name));
-
 const failed = (reason: ReasonCode, detail: string, fuel: number) =>
   ({ ok: false, reason, detail, fuel }) as const;
 

@@ -80,16 +80,13 @@ export function comparisonOf(step: Step, turned = false): Comparison | null {
   if (inner === null) return null;
   const must = negated === turned;
   const [a, b] = inner.operands;
-  switch (inner.statement.kind) {
-    case 'EqualStmt':
-      return a === undefined || b === undefined ? null : related('equal', EQUAL, a, b, must);
-    case 'DotStmt':
-      return a === undefined || b === undefined ? null : presence(a, b.value, must);
-    case 'NotEqualStmt':
-      return a === undefined ? null : truth(a, must);
-    default:
-      return inner.call === null ? null : ofBuiltin(inner.call, must);
+  const { kind } = inner.statement;
+  if (kind === 'NotEqualStmt') return a === undefined ? null : truth(a, must);
+  if (kind !== 'EqualStmt' && kind !== 'DotStmt') {
+    return inner.call === null ? null : ofBuiltin(inner.call, must);
   }
+  if (a === undefined || b === undefined) return null;
+  return kind === 'DotStmt' ? presence(a, b.value, must) : related('equal', EQUAL, a, b, must);
 }
 
 function presence(source: Known, key: RegoValue | undefined, must: boolean): Comparison | null {

@@ -16,10 +16,10 @@ import {
   type StatementOf,
 } from './plan.ts';
 import {
-  changed,
+  change,
   defined,
   type MutableFrame,
-  made,
+  make,
   PlanAbort,
   read,
   tested,
@@ -99,6 +99,7 @@ export class Machine {
 
   #statement(statement: Statement, frame: MutableFrame): Signal {
     const { locals } = frame;
+    const { meter } = this.#parts;
     switch (statement.kind) {
       case 'AssignVarStmt':
         locals[statement.target] = read(statement.source, frame);
@@ -116,11 +117,8 @@ export class Machine {
         return this.#nested(statement.blocks, frame);
       case 'ScanStmt':
         return this.#scan(statement, frame);
-      case 'NotStmt': {
-        const signal = this.#run(statement.block, frame);
-        if (signal === NEXT) return UNDEFINED;
-        return signal === UNDEFINED ? NEXT : outer(signal);
-      }
+      case 'NotStmt':
+        return this.#not(statement, frame);
       case 'WithStmt':
         return this.#with(statement, frame);
       case 'ResultSetAddStmt':
@@ -132,17 +130,41 @@ export class Machine {
           statement.target,
           memberOf(read(statement.source, frame), read(statement.key, frame)),
         );
-      default:
-        return this.#simple(statement, frame);
+      case 'EqualStmt':
+      case 'NotEqualStmt':
+      case 'IsArrayStmt':
+      case 'IsObjectStmt':
+      case 'IsSetStmt':
+      case 'IsDefinedStmt':
+      case 'IsUndefinedStmt':
+      case 'NopStmt':
+        return when(tested(statement, frame, meter));
+      case 'ResetLocalStmt':
+      case 'MakeNullStmt':
+      case 'MakeNumberIntStmt':
+      case 'AssignIntStmt':
+      case 'MakeNumberRefStmt':
+      case 'MakeArrayStmt':
+      case 'MakeObjectStmt':
+      case 'MakeSetStmt':
+        make(statement, frame, meter);
+        return NEXT;
+      case 'AssignVarOnceStmt':
+      case 'LenStmt':
+      case 'ArrayAppendStmt':
+      case 'ObjectInsertStmt':
+      case 'ObjectInsertOnceStmt':
+      case 'SetAddStmt':
+      case 'ObjectMergeStmt':
+        change(statement, frame, meter);
+        return NEXT;
     }
   }
 
-  #simple(statement: Statement, frame: MutableFrame): Signal {
-    const { meter } = this.#parts;
-    const holds = tested(statement, frame, meter);
-    if (holds !== null) return when(holds);
-    if (!made(statement, frame, meter)) changed(statement, frame, meter);
-    return NEXT;
+  #not({ block }: StatementOf<'NotStmt'>, frame: MutableFrame): Signal {
+    const signal = this.#run(block, frame);
+    if (signal === NEXT) return UNDEFINED;
+    return signal === UNDEFINED ? NEXT : outer(signal);
   }
 
   #nested(blocks: readonly Block[], frame: MutableFrame): Signal {

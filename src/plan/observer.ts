@@ -32,27 +32,3 @@ export interface PlanObserver {
   /** After a statement: whether the next one follows. A `break` or a `return` does not hold. */
   ran?(statement: Statement, frame: Frame, held: boolean): void;
 }
-
-/** Passes everything on to each, in order. */
-export function allObservers(observers: readonly PlanObserver[]): PlanObserver {
-  return {
-    entered: (frame) => {
-      for (const one of observers) one.entered?.(frame);
-    },
-    left: (frame, result) => {
-      for (const one of observers) one.left?.(frame, result);
-    },
-    remembered: (frame, statement, name) => {
-      for (const one of observers) one.remembered?.(frame, statement, name);
-    },
-    blockEnded: (frame, block, held) => {
-      for (const one of observers) one.blockEnded?.(frame, block, held);
-    },
-    reached: (statement, frame) => {
-      for (const one of observers) one.reached?.(statement, frame);
-    },
-    ran: (statement, frame, held) => {
-      for (const one of observers) one.ran?.(statement, frame, held);
-    },
-  };
-}

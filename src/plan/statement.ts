@@ -6,7 +6,7 @@ import type { RegoValue } from '../decision/rego-value.ts';
 import { decimalFrom, numberOf } from './decimal.ts';
 import type { Meter } from './meter.ts';
 import type { Frame } from './observer.ts';
-import type { Operand, Place, Statement, StatementOf } from './plan.ts';
+import type { Operand, Place, StatementOf } from './plan.ts';
 import { equalRego, ValueObject, ValueSet, weightOf } from './value.ts';
 
 /** Two values for what can have one only; or something that no plan of OPA does. */
@@ -23,12 +23,42 @@ export interface MutableFrame extends Frame {
   result: RegoValue | undefined;
 }
 
-/** Statements that hold or not; null for any other. */
-export function tested(
-  statement: Statement,
-  frame: MutableFrame,
-  { charge }: Meter,
-): boolean | null {
+/** Statements that hold or not. */
+export type Test = StatementOf<
+  | 'EqualStmt'
+  | 'NotEqualStmt'
+  | 'IsArrayStmt'
+  | 'IsObjectStmt'
+  | 'IsSetStmt'
+  | 'IsDefinedStmt'
+  | 'IsUndefinedStmt'
+  | 'NopStmt'
+>;
+
+/** Statements that give a variable a new value. */
+export type Making = StatementOf<
+  | 'ResetLocalStmt'
+  | 'MakeNullStmt'
+  | 'MakeNumberIntStmt'
+  | 'AssignIntStmt'
+  | 'MakeNumberRefStmt'
+  | 'MakeArrayStmt'
+  | 'MakeObjectStmt'
+  | 'MakeSetStmt'
+>;
+
+/** Statements that change a value in place, or put two together. */
+export type Change = StatementOf<
+  | 'AssignVarOnceStmt'
+  | 'LenStmt'
+  | 'ArrayAppendStmt'
+  | 'ObjectInsertStmt'
+  | 'ObjectInsertOnceStmt'
+  | 'SetAddStmt'
+  | 'ObjectMergeStmt'
+>;
+
+export function tested(statement: Test, frame: MutableFrame, { charge }: Meter): boolean {
   switch (statement.kind) {
     case 'EqualStmt':
       return equalRego(read(statement.a, frame), read(statement.b, frame), charge);
@@ -46,27 +76,24 @@ export function tested(
       return frame.locals[statement.source] === undefined;
     case 'NopStmt':
       return true;
-    default:
-      return null;
   }
 }
 
-/** Statements that give a variable a new value. @returns false for any other. */
-export function made(statement: Statement, { locals }: MutableFrame, meter: Meter): boolean {
+export function make(statement: Making, { locals }: MutableFrame, meter: Meter): void {
   switch (statement.kind) {
     case 'ResetLocalStmt':
       locals[statement.target] = undefined;
-      return true;
+      return;
     case 'MakeNullStmt':
       locals[statement.target] = null;
-      return true;
+      return;
     case 'MakeNumberIntStmt':
     case 'AssignIntStmt':
       locals[statement.target] = statement.value;
-      return true;
+      return;
     case 'MakeNumberRefStmt':
       locals[statement.target] = numberFrom(statement.index);
-      return true;
+      return;
     case 'MakeArrayStmt':
       locals[statement.target] = [];
       break;
@@ -76,15 +103,11 @@ export function made(statement: Statement, { locals }: MutableFrame, meter: Mete
     case 'MakeSetStmt':
       locals[statement.target] = new ValueSet();
       break;
-    default:
-      return false;
   }
   meter.build(1);
-  return true;
 }
 
-/** Statements that change a value in place, or put two together. */
-export function changed(statement: Statement, frame: MutableFrame, meter: Meter): void {
+export function change(statement: Change, frame: MutableFrame, meter: Meter): void {
   const { locals } = frame;
   switch (statement.kind) {
     case 'AssignVarOnceStmt': {
@@ -113,8 +136,6 @@ export function changed(statement: Statement, frame: MutableFrame, meter: Meter)
     case 'ObjectMergeStmt':
       locals[statement.target] = merged(locals[statement.a], locals[statement.b], meter);
       return;
-    default:
-      throw new PlanAbort(`statement ${statement.kind} out of place`);
   }
 }
 

@@ -261,29 +261,20 @@ function note(step: Step, body: OpenBody, held: boolean): void {
 /** Where the value of a variable came from, after a statement. */
 function follow(statement: Statement, frame: Frame, visit: OpenVisit, call: Call | null): void {
   const { origins } = visit;
-  switch (statement.kind) {
-    case 'DotStmt': {
-      const base = expression(knownOf(statement.source, frame, visit));
-      const key = valueIn(statement.key, frame);
-      const member = base === null || key === undefined ? null : memberPath(base, key);
-      origins.set(statement.target, { ...NOWHERE, path: member });
-      return;
-    }
-    case 'AssignVarStmt':
-    case 'AssignVarOnceStmt': {
-      const { local } = statement.source;
-      origins.set(statement.target, local === null ? NOWHERE : (origins.get(local) ?? NOWHERE));
-      return;
-    }
-    case 'ReturnLocalStmt':
-      visit.returned = originOf(statement.source, frame, visit);
-      return;
-    case 'CallStmt':
-    case 'CallDynamicStmt':
-      origins.set(statement.result, { path: resultPath(call), call, scanned: null });
-      return;
-    default:
-      if ('target' in statement) origins.set(statement.target, NOWHERE);
+  if (statement.kind === 'DotStmt') {
+    const base = expression(knownOf(statement.source, frame, visit));
+    const key = valueIn(statement.key, frame);
+    const member = base === null || key === undefined ? null : memberPath(base, key);
+    origins.set(statement.target, { ...NOWHERE, path: member });
+  } else if (statement.kind === 'AssignVarStmt' || statement.kind === 'AssignVarOnceStmt') {
+    const { local } = statement.source;
+    origins.set(statement.target, local === null ? NOWHERE : (origins.get(local) ?? NOWHERE));
+  } else if (statement.kind === 'ReturnLocalStmt') {
+    visit.returned = originOf(statement.source, frame, visit);
+  } else if (statement.kind === 'CallStmt' || statement.kind === 'CallDynamicStmt') {
+    origins.set(statement.result, { path: resultPath(call), call, scanned: null });
+  } else if ('target' in statement) {
+    origins.set(statement.target, NOWHERE);
   }
 }
 
@@ -323,19 +314,11 @@ function argumentsOf(frame: Frame, parent: OpenVisit): readonly Known[] {
 
 /** What a statement looks at. */
 function operandsOf(statement: Statement): readonly Operand[] {
-  switch (statement.kind) {
-    case 'EqualStmt':
-    case 'NotEqualStmt':
-      return [statement.a, statement.b];
-    case 'DotStmt':
-      return [statement.source, statement.key];
-    case 'CallStmt':
-      return statement.args;
-    case 'CallDynamicStmt':
-      return statement.args.map((local) => ({ local }));
-    default:
-      return [];
-  }
+  const { kind } = statement;
+  if (kind === 'EqualStmt' || kind === 'NotEqualStmt') return [statement.a, statement.b];
+  if (kind === 'DotStmt') return [statement.source, statement.key];
+  if (kind === 'CallStmt') return statement.args;
+  return kind === 'CallDynamicStmt' ? statement.args.map((local) => ({ local })) : [];
 }
 
 const valueIn = (operand: Operand, frame: Frame): RegoValue | undefined =>
@@ -362,16 +345,12 @@ function givenBy(
   frame: Frame,
   result: number | undefined,
 ): RegoValue | undefined {
-  switch (statement.kind) {
-    case 'AssignVarOnceStmt':
-      return valueIn(statement.source, frame);
-    case 'SetAddStmt':
-      return statement.set === result ? valueIn(statement.value, frame) : undefined;
-    case 'ObjectInsertOnceStmt':
-      return statement.object === result ? valueIn(statement.value, frame) : undefined;
-    default:
-      return undefined;
-  }
+  const { kind } = statement;
+  if (kind === 'AssignVarOnceStmt') return valueIn(statement.source, frame);
+  const item =
+    (kind === 'SetAddStmt' && statement.set === result) ||
+    (kind === 'ObjectInsertOnceStmt' && statement.object === result);
+  return item ? valueIn(statement.value, frame) : undefined;
 }
 
 const samePlace = (a: Place, b: Place) => a.row === b.row && a.col === b.col && a.file === b.file;

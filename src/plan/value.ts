@@ -110,12 +110,6 @@ export function setOf(items: Iterable<RegoValue>): ValueSet {
   return set;
 }
 
-export function objectOf(entries: Iterable<readonly [RegoValue, RegoValue]>): ValueObject {
-  const object = new ValueObject();
-  for (const [key, value] of entries) object.set(key, value);
-  return object;
-}
-
 /**
  * The same value as the engine holds values. Values that it holds already are taken as they are.
  * @param charge is called once per item on the way.
