@@ -9,8 +9,8 @@ export interface Decimal {
   readonly exponent: number;
 }
 
-/** Digits of a quotient, as OPA keeps them at least. */
-const QUOTIENT_DIGITS = 38;
+/** Digits of a quotient in OPA's module, where everything else is exact. */
+const QUOTIENT_DIGITS = 18;
 /** Exponents beyond this cannot come from a number and would make endless zeros. */
 export const EXPONENT_MAX = 4096;
 
@@ -66,9 +66,24 @@ export const times = (a: Decimal, b: Decimal): Decimal => ({
 /** @returns null for a division by zero. */
 export function over(a: Decimal, b: Decimal): Decimal | null {
   if (b.digits === 0n) return null;
-  const shift = Math.max(0, QUOTIENT_DIGITS + String(b.digits).length - String(a.digits).length);
+  const shift = Math.max(0, QUOTIENT_DIGITS + 2 + lengthOf(b.digits) - lengthOf(a.digits));
   const scaled = a.digits * 10n ** BigInt(shift);
-  return trimmed({ digits: scaled / b.digits, exponent: a.exponent - b.exponent - shift });
+  const exponent = a.exponent - b.exponent - shift;
+  const whole = scaled / b.digits;
+  // A digit that stands for the rest, so that what lies just above a half is rounded up.
+  const sticky = scaled % b.digits === 0n ? 0n : scaled < 0n === b.digits < 0n ? 1n : -1n;
+  return trimmed(shortened({ digits: whole * 10n + sticky, exponent: exponent - 1 }));
+}
+
+const lengthOf = (value: bigint) => String(value < 0n ? -value : value).length;
+
+/** Rounded to the digits of a quotient; half goes away from zero. */
+function shortened({ digits, exponent }: Decimal): Decimal {
+  const extra = lengthOf(digits) - QUOTIENT_DIGITS;
+  if (extra <= 0) return { digits, exponent };
+  const unit = 10n ** BigInt(extra);
+  const half = digits < 0n ? -unit / 2n : unit / 2n;
+  return { digits: (digits + half) / unit, exponent: exponent + extra };
 }
 
 function trimmed(value: Decimal): Decimal {

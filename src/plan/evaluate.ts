@@ -3,7 +3,7 @@
  * opinion. It is never in the path of a call. Guarantees that nothing throws and nothing runs on: what goes wrong is
  * the same reason that the policy engine would give (engine.ts). Pure.
  */
-import type { BuiltinContext } from '../decision/builtin.ts';
+import { type BuiltinContext, BuiltinRefused } from '../decision/builtin.ts';
 import { BUILTINS } from '../decision/builtins.ts';
 import type { Evaluation } from '../decision/engine.ts';
 import type { ReasonCode } from '../decision/reason.ts';
@@ -109,7 +109,9 @@ function explained(error: unknown, fuel: number) {
   if (error instanceof CellsExhausted) {
     return failed('policy.memory_exhausted', error.message, fuel);
   }
-  if (error instanceof PlanAbort) return failed('policy.error', error.message, fuel);
+  if (error instanceof PlanAbort || error instanceof BuiltinRefused) {
+    return failed('policy.error', error.message, fuel);
+  }
   if (error instanceof RangeError) return failed('policy.error', 'stack overflow', fuel);
   return failed('policy.error', 'the engine failed', fuel);
 }
