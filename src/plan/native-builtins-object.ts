@@ -12,14 +12,15 @@ const get: Builtin = ([object, key, otherwise], { charge }) => {
   if (!(object instanceof ValueObject) || key === undefined) return undefined;
   if (!isArray(key)) {
     charge(weightOf(key));
-    return object.get(key) ?? otherwise;
+    const member = object.get(key);
+    return member === undefined ? otherwise : member;
   }
   let found: RegoValue | undefined = object;
   for (const part of key) {
     charge(weightOf(part));
     found = memberOf(found, part);
   }
-  return found ?? otherwise;
+  return found === undefined ? otherwise : found;
 };
 
 const keys: Builtin = ([object], { charge }) => {

@@ -18,10 +18,10 @@ const CALLS: Readonly<Record<number, readonly string[]>> = {
   2: `array.concat bits.and bits.lsh bits.or bits.rsh bits.xor concat contains endswith format_int indexof net.cidr_contains net.cidr_intersects numbers.range object.filter object.remove object.union
     regex.match split startswith strings.replace_n trim trim_left trim_prefix trim_right
     trim_suffix`.split(/\s+/),
-  3: `array.slice object.get replace substring`.split(/\s+/),
+  3: `array.slice object.get substring`.split(/\s+/),
 };
 
-const OPERATORS = '+ - * / % < <= > >= == !='.split(' ');
+const OPERATORS = '+ - * % < <= > >= == !='.split(' ');
 /** On sets, which JSON has not, made from lists; and what needs a condition. */
 const SETS: readonly (readonly [string, string])[] = [
   ['union', 'sort(as_set(input.a) | as_set(input.b))'],
@@ -51,6 +51,9 @@ const SETS: readonly (readonly [string, string])[] = [
   ],
   // WebAssembly takes brackets in a glob for a group, any negative number but -1 for 0, and traps on an empty path.
   ['glob.match', '[y | not contains(a, "("); y := glob.match(a, b, c)]'],
+  // Zero by zero stops it, and it never ends when an empty text is to be replaced.
+  ['replace', '[y | b != ""; y := replace(a, b, c)]'],
+  ['/', '[y | [a, b] != [0, 0]; y := a / b]'],
   ['find_all', '[y | c >= -1; y := regex.find_all_string_submatch_n(a, b, c)]'],
   ['json.filter', '[y | count({x | some x in b; count(x) == 0}) == 0; y := json.filter(a, b)]'],
   ['json.remove', '[y | count({x | some x in b; count(x) == 0}) == 0; y := json.remove(a, b)]'],
@@ -145,7 +148,7 @@ test('every native builtin is called here, by its name or that of its operator',
   const others =
     `all any and div equal gt gte internal.member_2 internal.member_3 internal.template_string
     intersection is_set json.filter json.marshal json.remove graph.reachable lt lte minus mul neq net.cidr_overlap
-    glob.match object.keys object.union_n or plus re_match regex.find_all_string_submatch_n rem union walk`.split(
+    glob.match object.keys object.union_n or plus re_match regex.find_all_string_submatch_n rem replace union walk`.split(
       /\s+/,
     );
   const called = new Set([
