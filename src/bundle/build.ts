@@ -13,6 +13,7 @@ import { promisify } from 'node:util';
 import { readArchive } from './archive.ts';
 import { writeArchive } from './archive-writer.ts';
 import { BundleBuildError, readSources, type SourceFile } from './build-source.ts';
+import { refusedUses } from './capabilities.ts';
 
 export interface BuildOptions {
   /** Directories; the path of a file below its directory is its place in the bundle. */
@@ -47,8 +48,9 @@ export async function buildBundle(options: BuildOptions): Promise<Uint8Array> {
   try {
     await stageFiles(stage, [...modules, ...data]);
     const entrypoints = options.entrypoints ?? DEFAULT_ENTRYPOINTS;
-    const compile = (target: 'wasm' | 'plan') =>
-      compiled(options.opa ?? 'opa', stage, target, entrypoints);
+    const opa = options.opa ?? 'opa';
+    await checkBuiltins(opa, stage);
+    const compile = (target: 'wasm' | 'plan') => compiled(opa, stage, target, entrypoints);
     const [wasm, plan] = await bothOf(compile('wasm'), compile('plan'));
     const dataJson = fileIn(wasm, 'data.json');
     const roots = rootsOf(options.roots ?? ROOTS, modules, dataJson);
@@ -105,6 +107,19 @@ async function stageFiles(stage: string, files: readonly SourceFile[]): Promise<
     await mkdir(dirname(join(stage, staged)), { recursive: true });
     await writeFile(join(stage, staged), content);
   }
+}
+
+/** @throws BundleBuildError naming file and line of every builtin that no policy may use. */
+async function checkBuiltins(opa: string, stage: string): Promise<void> {
+  const sources = join(stage, 'sources');
+  let uses: readonly string[];
+  try {
+    const names = (await readdir(sources)).sort();
+    uses = await refusedUses(opa, sources, names, join(stage, 'capabilities.json'));
+  } catch (error) {
+    throw new BundleBuildError(`opa capabilities: ${compilerMessage(error)}`, { cause: error });
+  }
+  if (uses.length > 0) throw new BundleBuildError(uses.join('\n').slice(0, MESSAGE_CHARACTERS_MAX));
 }
 
 /** Runs the compiler inside the stage, so that no path of this machine reaches the bundle. Returns its files. */

@@ -29,14 +29,13 @@ export type Builtin = (
   context: BuiltinContext,
 ) => RegoValue | undefined;
 
-export const isArray = (value: RegoValue | undefined): value is readonly RegoValue[] =>
-  Array.isArray(value);
+export const isArray = (value: unknown): value is readonly RegoValue[] => Array.isArray(value);
 
-export const isSet = (value: RegoValue | undefined): value is RegoSet => value instanceof Set;
+export const isSet = (value: unknown): value is RegoSet => value instanceof Set;
 
-export const isObject = (value: RegoValue | undefined): value is RegoObject => value instanceof Map;
+export const isObject = (value: unknown): value is RegoObject => value instanceof Map;
 
-export const isNumber = (value: RegoValue | undefined): value is number | bigint =>
+export const isNumber = (value: unknown): value is number | bigint =>
   typeof value === 'number' || typeof value === 'bigint';
 
 /** A builtin of one string. */

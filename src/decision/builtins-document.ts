@@ -3,7 +3,8 @@
  */
 import { type Builtin, isArray, isObject, ofText } from './builtin.ts';
 import { plainJson } from './go-json.ts';
-import { checkSchema, SchemaError, validate } from './json-schema.ts';
+import { validate } from './json-schema.ts';
+import { checkSchema, SchemaError } from './json-schema-check.ts';
 import { parseRego, RegoSyntaxError, type RegoValue } from './rego-value.ts';
 import { renderTemplate } from './text-template.ts';
 import { parseYaml, renderYaml } from './yaml-text.ts';

@@ -111,13 +111,14 @@ function applied(document: RegoValue, operation: RegoValue, charge: Charge): Reg
   if (!isObject(operation)) return null;
   const path = pathOf(operation.get('path'));
   const value = operation.get('value');
-  if (path === null) return null;
+  const name = operation.get('op');
+  if (path === null || typeof name !== 'string') return null;
   const moved = () => {
     const from = pathOf(operation.get('from'));
     const found = from === null ? undefined : valueAt(document, from, charge);
     return from === null || found === undefined ? null : { from, found };
   };
-  switch (operation.get('op')) {
+  switch (name) {
     case 'add':
       return value === undefined ? null : insert(document, path, value, charge);
     case 'remove':

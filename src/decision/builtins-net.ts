@@ -114,6 +114,7 @@ function merged(sorted: readonly AddressRange[]): readonly AddressRange[] {
       result.push(range);
       continue;
     }
+    // biome-ignore lint/complexity/useMathMinMax: Math.min takes no bigint
     const first = next.first < range.first ? next.first : range.first;
     result[result.length - 1] = { first, last: next.last, network: null };
   }

@@ -80,7 +80,7 @@ function decimal(top: bigint, bottom: bigint): number {
 }
 
 /** Sixteen bytes that only the seed and the arguments decide. */
-function randomBytes(name: string, args: readonly RegoValue[], { seed }: BuiltinContext): Buffer {
+function seededBytes(name: string, args: readonly RegoValue[], { seed }: BuiltinContext): Buffer {
   if (seed === undefined) throw new BuiltinRefused(`${name}: this evaluation has no random seed`);
   return createHmac('sha256', seed)
     .update(JSON.stringify([name, ...args.map(renderRego)]))
@@ -93,13 +93,13 @@ const randomInteger: Builtin = ([key, size], context) => {
   if (typeof key !== 'string' || limit === null) return undefined;
   if (limit === 0n) return 0;
   const values = limit < 0n ? -limit : limit;
-  const bytes = randomBytes('rand.intn', [key, narrow(values)], context);
+  const bytes = seededBytes('rand.intn', [key, narrow(values)], context);
   return narrow(BigInt(`0x${bytes.toString('hex')}`) % values);
 };
 
 const randomUuid: Builtin = ([key], context) => {
   if (key === undefined) return undefined;
-  const bytes = randomBytes('uuid.rfc4122', [key], context);
+  const bytes = seededBytes('uuid.rfc4122', [key], context);
   bytes[6] = ((bytes[6] as number) & 0x0f) | 0x40;
   bytes[8] = ((bytes[8] as number) & 0x3f) | 0x80;
   return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');

@@ -145,6 +145,15 @@ const format: Builtin = ([value], context) => {
 /** Abbreviations that are used where a zone is; ICU has them by language. */
 const LANGUAGES = ['en-US', 'en-GB', 'en-AU', 'en-IN', 'ja', 'en-NZ', 'en-ZA'];
 
+const CALENDAR_CYCLE_SECONDS = 28 * 365.25 * 24 * 3600;
+
+/** ICU has names from 1970 on: an equal day of a later year, if the zone has the same offset then. */
+function namedSeconds({ zone, localSeconds }: Moment, seconds: number): number {
+  if (seconds >= 0) return seconds;
+  const later = seconds + Math.ceil(-seconds / CALENDAR_CYCLE_SECONDS) * CALENDAR_CYCLE_SECONDS;
+  return offsetSeconds(zone, later) === localSeconds - seconds ? later : seconds;
+}
+
 /** As `CET`; where ICU knows none, the offset as Go writes it for zones without names. */
 function zoneName(moment: Moment, seconds: number, { charge }: BuiltinContext): string {
   if (moment.zone === null) return 'UTC';
@@ -153,7 +162,7 @@ function zoneName(moment: Moment, seconds: number, { charge }: BuiltinContext): 
     charge(ZONE_STEPS);
     const parts = new Intl.DateTimeFormat(language, { timeZone, timeZoneName: 'short' });
     const name = parts
-      .formatToParts(seconds * 1000)
+      .formatToParts(namedSeconds(moment, seconds) * 1000)
       .find(({ type }) => type === 'timeZoneName')?.value;
     if (name !== undefined && /^[A-Z]{3,5}$/.test(name)) return name;
   }
@@ -234,8 +243,6 @@ export const TIME_BUILTINS: Readonly<Record<string, Builtin>> = {
   'time.diff': difference,
   'time.format': format,
   'time.parse_ns': ofTexts((layout, text, context) => parsed(text, layoutOf(layout), context)),
-  'time.parse_rfc3339_ns': ofText((text, context) =>
-    parsed(text, layoutOf('RFC3339'), context),
-  ),
+  'time.parse_rfc3339_ns': ofText((text, context) => parsed(text, layoutOf('RFC3339'), context)),
   'time.parse_duration_ns': parseDuration,
 };

@@ -1,7 +1,7 @@
 /**
  * Host builtins on certificates and keys: crypto.x509.* and crypto.parse_private_keys. Chains are checked at the
- * frozen time of the evaluation. A chain with name constraints is not verified, because they are not taken apart.
- * Pure.
+ * frozen time of the evaluation. A chain through a certificate with name constraints is not verified, because they
+ * are not followed. Pure.
  */
 import { createPrivateKey, type JsonWebKey, X509Certificate } from 'node:crypto';
 import {
@@ -15,8 +15,9 @@ import {
   ofTexts,
 } from './builtin.ts';
 import type { RegoObject, RegoValue } from './rego-value.ts';
-import { certificateFields, fields, requestFields } from './x509/certificate.ts';
-import { DerError, elements } from './x509/der.ts';
+import { certificateFields, requestFields } from './x509/certificate.ts';
+import { elements } from './x509/der.ts';
+import { fields } from './x509/extensions.ts';
 import { fromBase64, type PemBlock, pemBlocks } from './x509/pem.ts';
 
 const STEPS_PER_CHARACTER = 2000;
@@ -34,9 +35,9 @@ function attempt<T>(work: () => T): T | null {
   try {
     return work();
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? '';
-    if (error instanceof DerError || code.startsWith('ERR_')) return null;
-    throw error;
+    // node:crypto throws errors of many kinds; one without a code and of this kind is the stack.
+    if (error instanceof RangeError && !('code' in error)) throw error;
+    return null;
   }
 }
 
@@ -182,26 +183,30 @@ function chainOptions(options: RegoObject, timeNs: bigint): ChainOptions | null 
 }
 
 function verified(
-  text: string,
+  certificates: readonly Certificate[],
   options: ChainOptions,
   charge: BuiltinContext['charge'],
 ): readonly RegoObject[] | null {
-  charge(text.length * STEPS_PER_CHARACTER);
-  const certificates = certificatesIn(text);
-  const chain = certificates === null ? null : chainOf(certificates, options, charge);
+  const chain = chainOf(certificates, options, charge);
   return chain?.map((certificate) => certificate.fields) ?? null;
 }
 
 const verifyCertificates = ofText((text, { timeNs, charge }) => {
-  const chain = verified(text, { dnsName: '', timeNs, usages: [SERVER_AUTH] }, charge);
+  charge(text.length * STEPS_PER_CHARACTER);
+  const certificates = certificatesIn(text);
+  const options = { dnsName: '', timeNs, usages: [SERVER_AUTH] };
+  const chain = certificates === null ? null : verified(certificates, options, charge);
   return chain === null ? [false, []] : [true, chain];
 });
 
 const verifyWithOptions: Builtin = ([text, options], { timeNs, charge }) => {
   if (typeof text !== 'string' || !isObject(options)) return undefined;
+  charge(text.length * STEPS_PER_CHARACTER);
+  const certificates = certificatesIn(text);
+  if (certificates === null) return [false, []];
   const parsed = chainOptions(options, timeNs);
   if (parsed === null) return undefined;
-  const chain = verified(text, parsed, charge);
+  const chain = verified(certificates, parsed, charge);
   if (chain === null) return [false, []];
   return [true, chain.map((own) => new Map([...own].filter(([name]) => name !== 'URIStrings')))];
 };

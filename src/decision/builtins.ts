@@ -1,7 +1,6 @@
 /**
  * The host builtins of the engine by name: a closed list. A policy that needs any other is refused when it is loaded.
- * Left out on purpose: whatever reaches out of the process (`http.send`, `net.lookup_ip_addr`) and whatever signs
- * with a key that would have to be in the policy (`io.jwt.encode_sign`, `providers.aws.sign_req`). Pure.
+ * Together with what is compiled into the policy they are all builtins of OPA but those in refused-builtins.ts. Pure.
  */
 import type { Builtin } from './builtin.ts';
 import { DOCUMENT_BUILTINS } from './builtins-document.ts';

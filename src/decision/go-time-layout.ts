@@ -116,7 +116,9 @@ function formatElement(time: ShownTime, element: string): string {
 }
 
 function fraction({ nanoseconds }: ShownTime, element: string): string {
-  const digits = pad(nanoseconds, 9).padEnd(element.length - 1, '0').slice(0, element.length - 1);
+  const digits = pad(nanoseconds, 9)
+    .padEnd(element.length - 1, '0')
+    .slice(0, element.length - 1);
   const kept = element[1] === '9' ? digits.replace(/0+$/, '') : digits;
   return kept === '' ? '' : element[0] + kept;
 }

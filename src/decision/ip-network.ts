@@ -34,10 +34,10 @@ function parseRaw(text: string): IpAddress | null {
   if (!text.includes(':') || !IPV6.test(text)) return null;
   // The URL parser reads IPv6 addresses by the same rules, and writes them without a dotted end.
   const url = URL.parse(`http://[${text}]/`);
-  return url === null ? null : { bits: 128, value: valueOf(url.hostname.slice(1, -1)) };
+  return url === null ? null : { bits: 128, value: numberOf(url.hostname.slice(1, -1)) };
 }
 
-function valueOf(text: string): bigint {
+function numberOf(text: string): bigint {
   const [head = '', tail] = text.split('::');
   const groups = (part: string) => part.split(':').filter((group) => group !== '');
   const [left, right] = [groups(head), groups(tail ?? '')];

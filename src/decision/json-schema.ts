@@ -5,16 +5,12 @@
  */
 import { isArray, isNumber, isObject } from './builtin.ts';
 import { goJson } from './go-json.ts';
+import { SchemaError } from './json-schema-check.ts';
 import { matchesFormat } from './json-schema-format.ts';
 import { compileRegex, type LinearRegex } from './linear-regex.ts';
-import { compareRego, type RegoObject, regoType, type RegoValue } from './rego-value.ts';
+import { compareRego, type RegoObject, type RegoValue, regoType } from './rego-value.ts';
 
 type Charge = (steps: number) => void;
-
-/** The schema is not one. */
-export class SchemaError extends Error {
-  override name = 'SchemaError';
-}
 
 export interface SchemaViolation {
   /** As `invalid_type`. */
@@ -25,97 +21,13 @@ export interface SchemaViolation {
 
 const STEPS_PER_SCHEMA = 5000;
 const REFERENCES_MAX = 64;
-const TYPES = ['array', 'boolean', 'integer', 'number', 'null', 'object', 'string'];
-
-/** Keywords that hold one schema, a list of them, or schemas by name. */
-const INNER: Readonly<Record<string, 'one' | 'list' | 'named' | 'either'>> = {
-  additionalItems: 'one',
-  additionalProperties: 'one',
-  allOf: 'list',
-  anyOf: 'list',
-  contains: 'one',
-  definitions: 'named',
-  else: 'one',
-  if: 'one',
-  items: 'either',
-  not: 'one',
-  oneOf: 'list',
-  patternProperties: 'named',
-  properties: 'named',
-  propertyNames: 'one',
-  then: 'one',
-};
-const COUNTS = ['minLength', 'maxLength', 'minItems', 'maxItems', 'minProperties', 'maxProperties'];
-const LIMITS = ['minimum', 'maximum', 'multipleOf'];
-
-/**
- * Checks the keywords of a schema and of all schemas in it.
- * @throws SchemaError
- */
-export function checkSchema(schema: RegoValue, charge: Charge): void {
-  charge(STEPS_PER_SCHEMA);
-  if (typeof schema === 'boolean') return;
-  if (!isObject(schema)) throw new SchemaError('schema must be of type object');
-  const reference = schema.get('$ref');
-  if (reference !== undefined && !/^#(?:\/.*)?$/s.test(String(reference))) {
-    throw new SchemaError('a reference to elsewhere');
-  }
-  checkTypes(schema.get('type'));
-  for (const key of COUNTS) {
-    const count = schema.get(key);
-    const valid = isNumber(count) && count >= 0 && Number.isInteger(Number(count));
-    if (count !== undefined && !valid) throw new SchemaError(`${key} must be of an integer`);
-  }
-  for (const key of LIMITS) {
-    const limit = schema.get(key);
-    if (limit !== undefined && !isNumber(limit)) throw new SchemaError(`${key} must be of a number`);
-  }
-  const required = schema.get('required');
-  const texts = required === undefined || (isArray(required) && required.every(isText));
-  if (!texts) throw new SchemaError('required items must be string');
-  const patterns = isObject(schema.get('patternProperties'))
-    ? [...(schema.get('patternProperties') as RegoObject).keys()]
-    : [];
-  for (const pattern of [schema.get('pattern') ?? '', ...patterns]) {
-    if (typeof pattern !== 'string') throw new SchemaError('pattern must be of type string');
-    if (compileRegex(pattern, charge) === null) {
-      throw new SchemaError(`Invalid regex pattern '${pattern}'`);
-    }
-  }
-  for (const [key, kind] of Object.entries(INNER)) {
-    const inner = schema.get(key);
-    if (inner !== undefined) for (const one of innerSchemas(key, kind, inner)) checkSchema(one, charge);
-  }
-}
-
-const isText = (value: RegoValue) => typeof value === 'string';
-
-function checkTypes(type: RegoValue | undefined): void {
-  if (type === undefined) return;
-  const names = isArray(type) ? type : [type];
-  for (const name of names) {
-    if (typeof name !== 'string') throw new SchemaError('type must be of type string or array');
-    if (TYPES.includes(name)) continue;
-    const expected = `Expected valid values are:[${TYPES.join(' ')}]`;
-    throw new SchemaError(`has a primitive type that is NOT VALID -- given: /${name}/ ${expected}`);
-  }
-}
-
-function innerSchemas(key: string, kind: string, value: RegoValue): readonly RegoValue[] {
-  const named = kind === 'named';
-  if (named && isObject(value)) return [...value.values()];
-  if ((kind === 'list' || kind === 'either') && isArray(value)) return value;
-  if (!named && kind !== 'list') return [value];
-  throw new SchemaError(`${key} must be of type ${named ? 'object' : 'array'}`);
-}
-
 /** @returns what is wrong with the document; the schema must have been checked. */
 export function validate(
   schema: RegoValue,
   document: RegoValue,
   charge: Charge,
 ): readonly SchemaViolation[] {
-  return new Validator(schema, charge).run(schema, document, '(root)').violations;
+  return new Validator(schema, charge).run(schema, document, '(Root)').violations;
 }
 
 /** The score says how much fitted: of alternatives that fail, the closest one is reported. */
@@ -124,7 +36,7 @@ class Outcome {
   score = 0;
 
   add(type: string, at: string, description: string): void {
-    this.violations.push({ type, field: at.replace(/^\(root\)\./, ''), description });
+    this.violations.push({ type, field: at.replace(/^\(Root\)\./, ''), description });
     this.score--;
   }
 
@@ -371,8 +283,12 @@ function checkCommon(
   outcome: Outcome,
   charge: Charge,
 ): void {
-  const field = at.replace(/^\(root\)\./, '');
-  const [constant, choices, format] = [schema.get('const'), schema.get('enum'), schema.get('format')];
+  const field = at.replace(/^\(Root\)\./, '');
+  const [constant, choices, format] = [
+    schema.get('const'),
+    schema.get('enum'),
+    schema.get('format'),
+  ];
   if (constant !== undefined && compareRego(constant, value) !== 0) {
     outcome.add('const', at, `${field} does not match: ${goJson(constant)}`);
   }
@@ -391,7 +307,10 @@ function checkCommon(
 function checkNumber(schema: RegoObject, value: number | bigint, at: string, outcome: Outcome) {
   const [min, max, step] = ['minimum', 'maximum', 'multipleOf'].map((key) => schema.get(key));
   // In draft 4 a boolean makes the limit itself exclusive.
-  const [minExclusive, maxExclusive] = [schema.get('exclusiveMinimum'), schema.get('exclusiveMaximum')];
+  const [minExclusive, maxExclusive] = [
+    schema.get('exclusiveMinimum'),
+    schema.get('exclusiveMaximum'),
+  ];
   const above = minExclusive === true ? min : minExclusive;
   const below = maxExclusive === true ? max : maxExclusive;
   if (isNumber(step) && !isMultiple(value, step)) {
@@ -416,9 +335,10 @@ function checkNumber(schema: RegoObject, value: number | bigint, at: string, out
 function isMultiple(value: number | bigint, step: number | bigint): boolean {
   const [a, b] = [decimalOf(value), decimalOf(step)];
   const places = Math.max(a.places, b.places);
-  const [x, y] = [a, b].map(
-    ({ digits, places: own }) => digits * 10n ** BigInt(places - own),
-  ) as [bigint, bigint];
+  const [x, y] = [a, b].map(({ digits, places: own }) => digits * 10n ** BigInt(places - own)) as [
+    bigint,
+    bigint,
+  ];
   return y !== 0n && x % y === 0n;
 }
 

@@ -27,6 +27,9 @@ export class RegoSyntaxError extends Error {
 /** Deeper text is refused: recursion here and in the engine stays far from the end of the stack. */
 const DEPTH_MAX = 128;
 
+/** More than any key of a certificate has; conversion takes more than linear time. */
+const INTEGER_DIGITS_MAX = 10_000;
+
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
 
 /** `json` refuses sets and keys that are not strings; `loose-json` also reads what Go reads: the last key wins. */
@@ -135,9 +138,12 @@ class Reader {
     if (match === null) throw new RegoSyntaxError('a value', this.at);
     this.at = NUMBER.lastIndex;
     const number = Number(match[0]);
-    if (!Number.isFinite(number)) throw new RegoSyntaxError('a number below 1.8e308', this.at);
     const integer = match[1] === undefined && match[2] === undefined;
-    return integer && !Number.isSafeInteger(number) ? BigInt(match[0]) : number;
+    if (integer && match[0].length <= INTEGER_DIGITS_MAX) {
+      return Number.isSafeInteger(number) ? number : BigInt(match[0]);
+    }
+    if (!Number.isFinite(number)) throw new RegoSyntaxError('a number below 1.8e308', this.at);
+    return number;
   }
 
   #string(): string {

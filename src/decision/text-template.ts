@@ -4,7 +4,7 @@
  */
 import { BuiltinRefused, isArray, isNumber, isObject } from './builtin.ts';
 import { sprintf } from './builtins-sprintf.ts';
-import { compareRego, type RegoObject, regoType, type RegoValue, sortedRego } from './rego-value.ts';
+import { compareRego, type RegoObject, type RegoValue, sortedRego } from './rego-value.ts';
 
 type Charge = (steps: number) => void;
 
@@ -30,6 +30,19 @@ export function renderTemplate(
     throw error;
   }
 }
+
+/**
+ * A number of the template itself. Numbers among the values are texts to Go's language: they never equal one of
+ * these, and cannot be an index.
+ */
+class Count {
+  readonly value: number;
+  constructor(value: number) {
+    this.value = value;
+  }
+}
+
+type Operand = RegoValue | Count | undefined;
 
 type Piece = { readonly text: string } | { readonly action: readonly string[] };
 
@@ -141,7 +154,7 @@ function declaration(words: readonly string[]) {
 class Renderer {
   readonly #root: RegoValue;
   readonly #charge: Charge;
-  #variables: readonly (readonly [string, RegoValue | undefined])[];
+  #variables: readonly (readonly [string, Operand])[];
 
   constructor(root: RegoValue, charge: Charge) {
     this.#root = root;
@@ -149,14 +162,14 @@ class Renderer {
     this.#variables = [['$', root]];
   }
 
-  render(nodes: readonly Node[], dot: RegoValue | undefined = this.#root): string {
+  render(nodes: readonly Node[], dot: Operand = this.#root): string {
     const outer = this.#variables;
     const text = nodes.map((node) => this.#node(node, dot)).join('');
     this.#variables = outer;
     return text;
   }
 
-  #node(node: Node, dot: RegoValue | undefined): string {
+  #node(node: Node, dot: Operand): string {
     this.#charge(STEPS_PER_NODE);
     if (node.kind === 'text') {
       this.#charge(node.text.length * STEPS_PER_OUTPUT_CHARACTER);
@@ -178,28 +191,20 @@ class Renderer {
     return text;
   }
 
-  #bind(name: string, value: RegoValue | undefined): void {
+  #bind(name: string, value: Operand): void {
     this.#variables = [[name, value], ...this.#variables];
   }
 
-  #nested(
-    node: Extract<Node, { body: unknown }>,
-    value: RegoValue | undefined,
-    dot: RegoValue | undefined,
-  ): string {
+  #nested(node: Extract<Node, { body: unknown }>, value: Operand, dot: Operand): string {
     if (node.kind === 'range') return this.#range(node, value, dot);
     if (node.names[0] !== undefined) this.#bind(node.names[0], value);
     if (!truth(value)) return this.render(node.otherwise, dot);
     return this.render(node.body, node.kind === 'with' ? value : dot);
   }
 
-  #range(
-    node: Extract<Node, { body: unknown }>,
-    value: RegoValue | undefined,
-    dot: RegoValue | undefined,
-  ): string {
-    let entries: readonly (readonly [RegoValue, RegoValue])[] = [];
-    if (isArray(value)) entries = value.map((item, i) => [i, item] as const);
+  #range(node: Extract<Node, { body: unknown }>, value: Operand, dot: Operand): string {
+    let entries: readonly (readonly [Operand, RegoValue])[] = [];
+    if (isArray(value)) entries = value.map((item, i) => [new Count(i), item] as const);
     else if (isObject(value)) {
       entries = sortedRego(value.keys()).map((key) => [key, value.get(key) as RegoValue] as const);
     } else if (value !== undefined && value !== null) throw new TemplateError('range over a value');
@@ -217,7 +222,7 @@ class Renderer {
   }
 
   /** Commands from left to right; each result is the last argument of the next one. */
-  #pipe(words: readonly string[], dot: RegoValue | undefined): RegoValue | undefined {
+  #pipe(words: readonly string[], dot: Operand): Operand {
     const commands: string[][] = [[]];
     let depth = 0;
     for (const word of words) {
@@ -226,16 +231,12 @@ class Renderer {
       else commands.at(-1)?.push(word);
     }
     if (depth !== 0) throw new TemplateError('parentheses');
-    let result: readonly (RegoValue | undefined)[] = [];
+    let result: readonly Operand[] = [];
     for (const command of commands) result = [this.#command(command, dot, result)];
     return result[0];
   }
 
-  #command(
-    words: readonly string[],
-    dot: RegoValue | undefined,
-    piped: readonly (RegoValue | undefined)[],
-  ): RegoValue | undefined {
+  #command(words: readonly string[], dot: Operand, piped: readonly Operand[]): Operand {
     this.#charge(STEPS_PER_NODE);
     const [first, ...rest] = words;
     if (first === undefined) throw new TemplateError('empty command');
@@ -246,8 +247,8 @@ class Renderer {
     return operands[0];
   }
 
-  #operands(words: readonly string[], dot: RegoValue | undefined) {
-    const operands: (RegoValue | undefined)[] = [];
+  #operands(words: readonly string[], dot: Operand) {
+    const operands: Operand[] = [];
     for (let at = 0; at < words.length; at++) {
       const word = words[at] as string;
       if (word !== '(') {
@@ -264,14 +265,14 @@ class Renderer {
     return operands;
   }
 
-  #operand(word: string, dot: RegoValue | undefined): RegoValue | undefined {
+  #operand(word: string, dot: Operand): Operand {
     if (word === '.') return dot;
     if (word.startsWith('`')) return word.slice(1, -1);
     if (word.startsWith('"')) return JSON.parse(word) as string;
     if (word === 'true' || word === 'false') return word === 'true';
-    if (/^[-+]?[0-9]/.test(word)) return Number(word);
+    if (/^[-+]?[0-9]/.test(word)) return new Count(Number(word));
     const [start = '', ...fields] = word.split('.');
-    let value: RegoValue | undefined = dot;
+    let value: Operand = dot;
     if (start !== '') {
       const variable = this.#variables.find(([name]) => name === start);
       if (variable === undefined) throw new TemplateError(`no ${start}`);
@@ -286,26 +287,27 @@ class Renderer {
   }
 }
 
-function truth(value: RegoValue | undefined): boolean {
+function truth(value: Operand): boolean {
+  if (value instanceof Count) return value.value !== 0;
   if (isArray(value)) return value.length > 0;
   if (isObject(value)) return value.size > 0;
   return Boolean(value);
 }
 
-function shown(value: RegoValue | undefined): string {
+function shown(value: Operand): string {
   if (value === undefined || value === null) return '<no value>';
+  if (value instanceof Count) return String(value.value);
   if (isArray(value)) return `[${value.map(inner).join(' ')}]`;
   if (!isObject(value)) return String(value);
   const members = sortedRego(value.keys()).map((key) => `${inner(key)}:${inner(value.get(key))}`);
   return `map[${members.join(' ')}]`;
 }
 
-const inner = (value: RegoValue | undefined) =>
-  value === null || value === undefined ? '<nil>' : shown(value);
+const inner = (value: Operand) => (value === null || value === undefined ? '<nil>' : shown(value));
 
-type Arguments = readonly (RegoValue | undefined)[];
+type Arguments = readonly Operand[];
 
-function call(name: string, args: Arguments, charge: Charge): RegoValue | undefined {
+function call(name: string, args: Arguments, charge: Charge): Operand {
   const [a, b] = args;
   switch (name) {
     case 'and':
@@ -315,22 +317,21 @@ function call(name: string, args: Arguments, charge: Charge): RegoValue | undefi
     case 'not':
       return !truth(a);
     case 'len':
-      if (typeof a === 'string') return Buffer.byteLength(a);
-      if (isArray(a)) return a.length;
-      if (isObject(a)) return a.size;
+      if (typeof a === 'string') return new Count(Buffer.byteLength(a));
+      if (isArray(a)) return new Count(a.length);
+      if (isObject(a)) return new Count(a.size);
       throw new TemplateError('len of a value');
     case 'index':
       return args.slice(1).reduce(item, a);
     case 'print':
     case 'println':
     case 'printf': {
-      const values = args.map((value) => value ?? null);
       if (name === 'printf') {
         const pay = (characters: number) => charge(characters * STEPS_PER_OUTPUT_CHARACTER);
         if (typeof a !== 'string') throw new TemplateError('printf without a format');
-        return sprintf(a, values.slice(1), pay);
+        return sprintf(a, args.slice(1).map(printed), pay);
       }
-      return name === 'println' ? `${values.map(shown).join(' ')}\n` : values.map(shown).join('');
+      return name === 'println' ? `${args.map(inner).join(' ')}\n` : args.map(inner).join('');
     }
     case 'eq':
       return args.slice(1).some((other) => comparison(a, other) === 0);
@@ -339,19 +340,22 @@ function call(name: string, args: Arguments, charge: Charge): RegoValue | undefi
   }
 }
 
-function item(value: RegoValue | undefined, key: RegoValue | undefined): RegoValue | undefined {
+const printed = (value: Operand): RegoValue =>
+  value instanceof Count ? value.value : typeof value === 'boolean' ? value : inner(value);
+
+function item(value: Operand, key: Operand): Operand {
   if (isObject(value) && typeof key === 'string') return value.get(key);
-  if (isArray(value) && isNumber(key) && Number(key) in value) return value[Number(key)];
+  if (isArray(value) && key instanceof Count && key.value in value) return value[key.value];
   throw new TemplateError('index of a value');
 }
 
-function comparison(a: RegoValue | undefined, b: RegoValue | undefined): number {
-  const simple = (value: RegoValue | undefined): value is string | number | bigint | boolean =>
-    value !== undefined && ['string', 'number', 'boolean'].includes(regoType(value));
-  if (!simple(a) || !simple(b) || regoType(a) !== regoType(b)) {
-    throw new TemplateError('values that do not compare');
-  }
-  return compareRego(a, b);
+function comparison(a: Operand, b: Operand): number {
+  if (a instanceof Count && b instanceof Count) return a.value - b.value;
+  const [x, y] = [a, b].map((value) => (isNumber(value) ? String(value) : value));
+  const texts = typeof x === 'string' && typeof y === 'string';
+  const booleans = typeof x === 'boolean' && typeof y === 'boolean';
+  if (!texts && !booleans) throw new TemplateError('values that do not compare');
+  return compareRego(x as RegoValue, y as RegoValue);
 }
 
 function compared(name: string, order: number): boolean {

@@ -103,4 +103,3 @@ function parseName(host: string): string | null {
   if (!HOST_CHARACTERS.test(host.replaceAll('%', ''))) return null;
   return unescaped(host);
 }
-

@@ -13,8 +13,20 @@ const DEPTH_MAX = 100;
 /** Of YAML 1.1 only what Go's library has: no moments, no numbers on base 60, no sets. */
 const LEFT_OUT = /(?:timestamp|omap|pairs|set|binary)$/;
 
+/** `0o10`, which Go's library has from YAML 1.2. */
+const OCTAL: ScalarTag = {
+  identify: () => false,
+  default: true,
+  tag: 'tag:yaml.org,2002:int',
+  test: /^[-+]?0o[0-7_]+$/,
+  resolve: (text) => {
+    const digits = BigInt(`0o${text.replace(/^[-+]?0o/, '').replaceAll('_', '') || '0'}`);
+    return text.startsWith('-') ? -digits : digits;
+  },
+};
+
 const knownTags = (tags: Tags): Tags =>
-  tags.filter((tag) => {
+  [OCTAL, ...tags].filter((tag) => {
     if (typeof tag === 'string') return true;
     const { format } = tag as ScalarTag;
     return !LEFT_OUT.test(tag.tag) && format !== 'TIME';
@@ -35,12 +47,14 @@ export function parseYaml(text: string, charge: (steps: number) => void): RegoVa
   const [document] = documents;
   if (document === undefined || !('errors' in document)) return null;
   if (document.errors.length > 0) return undefined;
+  let value: unknown;
   try {
-    return fromYaml(document.toJS({ mapAsMap: true, maxAliasCount: ALIASES_MAX }), 0);
+    value = document.toJS({ mapAsMap: true, maxAliasCount: ALIASES_MAX });
   } catch (error) {
-    if (error instanceof ReferenceError) return undefined; // of aliases
-    throw error;
+    if (error instanceof RangeError) throw error; // of the stack
+    return undefined; // too many aliases, or a merge with no map
   }
+  return fromYaml(value, 0);
 }
 
 function fromYaml(value: unknown, depth: number): RegoValue | undefined {
@@ -125,7 +139,7 @@ const RESOLVED =
   /^(?:|~|null|Null|NULL|y|Y|yes|Yes|YES|on|On|ON|n|N|no|No|NO|off|Off|OFF|true|True|TRUE|false|False|FALSE|<<|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$/;
 const NUMERIC =
   /^(?:[-+]?(?:\.[0-9_]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?0b[01_]+|[-+]?0x[0-9a-fA-F_]+|[-+]?0o?[0-7_]+|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ].*)?)$/;
-const SPECIAL = /[^\n\x20-\x7e\x85\u00a0-\ud7ff\ud800-\udfff\ue000-\ufefe\uff00-\ufffd]/;
+const SPECIAL = /[^\n\x20-\x7e\x85\u00a0-\ud7ff\ue000-\ufefe\uff00-\ufffd]/u;
 const NOT_PLAIN = /^[#,[\]{}&*!|>'"%@`]|^[?:-](?: |$)|^(?:---|\.\.\.)|: |:$| #|^ | $/;
 
 function inline(text: string): string {
@@ -135,7 +149,7 @@ function inline(text: string): string {
 }
 
 const double = (text: string) =>
-  `"${text.replace(/["\\]|[^\x20-\x7e\u00a0-\ud7ff\ud800-\udfff\ue000-\ufefe\uff00-\ufffd]/g, escaped)}"`;
+  `"${text.replace(/["\\]|[^\x20-\x7e\u00a0-\ud7ff\ue000-\ufefe\uff00-\ufffd]/gu, escaped)}"`;
 
 const ESCAPES: Readonly<Record<string, string>> = {
   '\0': '\\0',
@@ -152,9 +166,11 @@ const ESCAPES: Readonly<Record<string, string>> = {
 };
 
 const escaped = (mark: string) => {
-  const code = mark.charCodeAt(0);
-  const hex = code < 256 ? `\\x${code.toString(16).toUpperCase().padStart(2, '0')}` : '';
-  return ESCAPES[mark] ?? (hex || `\\u${code.toString(16).toUpperCase().padStart(4, '0')}`);
+  const hex = (mark.codePointAt(0) as number).toString(16).toUpperCase();
+  if (hex.length > 4) return `\\U${hex.padStart(8, '0')}`;
+  return (
+    ESCAPES[mark] ?? (hex.length > 2 ? `\\u${hex.padStart(4, '0')}` : `\\x${hex.padStart(2, '0')}`)
+  );
 };
 
 function literal(text: string, indent: number): string {

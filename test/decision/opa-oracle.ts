@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import fc from 'fast-check';
 import { BUILTINS } from '../../src/decision/builtins.ts';
+import { plainJson } from '../../src/decision/go-json.ts';
 import {
   canonicalRego,
   parseRego,
@@ -68,12 +69,21 @@ const context = { timeNs: 5n, charge: () => {} };
 
 function ours([name, ...args]: BuiltinCall): string | undefined {
   const result = BUILTINS.get(name)?.(args, context);
-  return result === undefined ? undefined : canonicalRego(result);
+  return result === undefined ? undefined : canonicalRego(plainJson(result)); // OPA prints JSON
 }
 
 /** The same values in every run, so that a difference can be found again. */
 export const sample = <T>(arbitrary: fc.Arbitrary<T>, count: number): T[] =>
   fc.sample(arbitrary, { numRuns: count, seed: 42 });
+
+/** The calls with one argument of each list, all combinations. */
+export const every = (name: string, ...lists: readonly (readonly RegoValue[])[]): BuiltinCall[] =>
+  lists
+    .reduce<readonly RegoValue[][]>(
+      (rows, list) => rows.flatMap((row) => list.map((item) => [...row, item])),
+      [[]],
+    )
+    .map((args) => [name, ...args] as BuiltinCall);
 
 /** Fails with the first differences between our builtins and OPA's. */
 export function compareWithOpa(t: TestContext, calls: readonly BuiltinCall[]): void {

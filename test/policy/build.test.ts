@@ -131,6 +131,14 @@ const REFUSED: Readonly<Record<string, readonly [Readonly<Record<string, string>
     { 'a.rego': 'package policies.mine\n\nallow contains "yes" if nonsense(1)\n' },
     /opa build -t (wasm|plan): .*a\.rego:3: rego_type_error: undefined function nonsense/s,
   ],
+  'a policy that reaches out': [
+    { 'a.rego': 'package policies.mine\n\nallow contains r if r := http.send(input.tool)\n' },
+    /a\.rego:3: found http\.send, expected none of the refused builtins: a decision must not reach/,
+  ],
+  'a policy that signs': [
+    { 'a.rego': 'package policies.mine\n\n\nallow contains io.jwt.encode_sign({}, {}, {})\n' },
+    /a\.rego:4: found io\.jwt\.encode_sign, expected none of the refused builtins: a policy must/,
+  ],
   'data that clashes': [
     { 'a.rego': POLICY, 'config/data.json': '{"a":1}', 'config/a/data.json': '{"b":1}' },
     /opa build -t (wasm|plan): /,
@@ -169,5 +177,5 @@ test('a directory that is not there and a compiler that is not there are named',
   );
   const source = sourceDirectory(t, { 'a.rego': POLICY });
   const built = buildBundle({ sources: [source], opa: join(source, 'no-opa') });
-  await assert.rejects(built, /^BundleBuildError: opa build -t (wasm|plan): .*ENOENT/);
+  await assert.rejects(built, /^BundleBuildError: opa capabilities: .*ENOENT/);
 });

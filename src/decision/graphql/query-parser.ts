@@ -37,7 +37,7 @@ export class QueryParser {
 
   #operation(): Node {
     const { tokens } = this;
-    const Comment = commentOf((tokens.peek(), tokens.comment));
+    const Comment = commentOf(tokens.comments());
     if (tokens.is('{')) {
       return node({ Operation: 'query', Name: '', SelectionSet: this.#selections() });
     }
@@ -63,7 +63,7 @@ export class QueryParser {
 
   #variableDefinition(): Node {
     const { tokens } = this;
-    const Comment = commentOf((tokens.peek(), tokens.comment));
+    const Comment = commentOf(tokens.comments());
     const Variable = this.#variable();
     tokens.expect(':');
     return node({
@@ -94,7 +94,7 @@ export class QueryParser {
 
   #field(): Node {
     const { tokens } = this;
-    const Comment = commentOf((tokens.peek(), tokens.comment));
+    const Comment = commentOf(tokens.comments());
     const Alias = this.name();
     return node({
       Alias,
@@ -108,7 +108,7 @@ export class QueryParser {
 
   #arguments(constant: boolean): readonly Node[] {
     return this.parenthesised(() => {
-      const Comment = commentOf((this.tokens.peek(), this.tokens.comment));
+      const Comment = commentOf(this.tokens.comments());
       const Name = this.name();
       this.tokens.expect(':');
       return node({ Name, Value: this.value(constant), Comment });
@@ -121,7 +121,7 @@ export class QueryParser {
 
   #fragment(): Node {
     const { tokens } = this;
-    const Comment = commentOf((tokens.peek(), tokens.comment));
+    const Comment = commentOf(tokens.comments());
     tokens.expect('...');
     if (tokens.is('name') && !tokens.is('name', 'on')) {
       return node({ Name: this.name(), Directives: this.directives(false), Comment });
@@ -138,7 +138,7 @@ export class QueryParser {
 
   #fragmentDefinition(): Node {
     const { tokens } = this;
-    const Comment = commentOf((tokens.peek(), tokens.comment));
+    const Comment = commentOf(tokens.comments());
     tokens.expect('name', 'fragment');
     if (tokens.is('name', 'on')) tokens.unexpected();
     const Name = this.name();
@@ -181,7 +181,7 @@ export class QueryParser {
   }
 
   #objectField(constant: boolean): Node {
-    const Comment = commentOf((this.tokens.peek(), this.tokens.comment));
+    const Comment = commentOf(this.tokens.comments());
     const Name = this.name();
     this.tokens.expect(':');
     return node({ Name, Value: this.value(constant), Comment });

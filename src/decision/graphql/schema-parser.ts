@@ -98,7 +98,7 @@ class SchemaParser extends QueryParser {
   #schemaDefinition(described: Described, comment: readonly string[]): Node {
     const Directives = this.directives(true);
     const OperationTypes = this.tokens.between('{', '}', () => {
-      const Comment = commentOf((this.tokens.peek(), this.tokens.comment));
+      const Comment = commentOf(this.tokens.comments());
       const Operation = this.operationType();
       this.tokens.expect(':');
       return node({ Operation, Type: this.name(), Comment });
@@ -165,7 +165,7 @@ class SchemaParser extends QueryParser {
 
   #field(): Node {
     const described = this.#memberDescription();
-    const comment = (this.tokens.peek(), this.tokens.comment);
+    const comment = this.tokens.comments();
     const Name = this.name();
     const Arguments = this.parenthesised(() => this.#inputValue());
     this.tokens.expect(':');
@@ -182,7 +182,7 @@ class SchemaParser extends QueryParser {
   /** An argument, or a field of an input object. */
   #inputValue(): Node {
     const described = this.#memberDescription();
-    const comment = (this.tokens.peek(), this.tokens.comment);
+    const comment = this.tokens.comments();
     const Name = this.name();
     this.tokens.expect(':');
     return node({
@@ -197,7 +197,7 @@ class SchemaParser extends QueryParser {
 
   #enumValue(): Node {
     const described = this.#memberDescription();
-    const comment = (this.tokens.peek(), this.tokens.comment);
+    const comment = this.tokens.comments();
     return node({
       ...described,
       Name: this.name(),

@@ -35,11 +35,14 @@ interface Token {
 }
 
 const IGNORED = /[\t ,\n\r\ufeff]*/y;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones that are refused
 const COMMENT = /#[^\u0000-\u0008\u000a-\u001f]*/y;
 const NAME = /[_A-Za-z][_0-9A-Za-z]*/y;
 const NUMBER = /-?(?:0(?![0-9])|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
 const PUNCTUATOR = /\.\.\.|[!$&():=@[\]{}|]/y;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones that are refused
 const STRING = /"((?:[^"\\\u0000-\u0008\u000a-\u001f]|\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt]))*)"/y;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones that are refused
 const BLOCK = /"""((?:\\"""|(?!""")[^\u0000-\u0008\u000b\u000c\u000e-\u001f])*)("*)"""/y;
 
 const STEPS_PER_TOKEN = 5000;
@@ -68,9 +71,15 @@ export class TokenReader {
     this.#charge = charge;
   }
 
+  /** Comments right before the token that comes next. */
+  comments(): readonly string[] {
+    this.peek();
+    return this.comment;
+  }
+
   peek(): Token {
     if (this.#peeked === null) {
-      this.comment = this.#comments();
+      this.comment = this.#skipIgnored();
       this.#peeked = this.#read();
     }
     return this.#peeked;
@@ -114,7 +123,7 @@ export class TokenReader {
     return items;
   }
 
-  #comments(): readonly string[] {
+  #skipIgnored(): readonly string[] {
     const comments: string[] = [];
     while (true) {
       this.#match(IGNORED);

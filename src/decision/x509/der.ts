@@ -102,7 +102,9 @@ export function bits(element: Element | undefined): Buffer {
 export function time(element: Element | undefined): string {
   const text = element?.content.toString('latin1') ?? '';
   const short = element?.tag === TAG.utcTime;
-  const match = /^(\d\d)?(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(short ? `  ${text}`.trim() : text);
+  const match = /^(\d\d)?(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(
+    short ? `  ${text}`.trim() : text,
+  );
   if (match === null || (match[1] === undefined) !== short) throw new DerError('time');
   const [, century, year, month, day, hour, minute, second] = match;
   const full = century ?? (Number(year) >= 50 ? '19' : '20');
