@@ -7,6 +7,7 @@ import { bundleCommand } from './cli/bundle.ts';
 import { checkCommand } from './cli/check.ts';
 import { decideCommand } from './cli/decide.ts';
 import { diffCommand } from './cli/diff.ts';
+import { explainCommand } from './cli/explain.ts';
 import { initCommand } from './cli/init.ts';
 import { redirectCommand } from './cli/redirect.ts';
 import { replayCommand } from './cli/replay.ts';
@@ -23,6 +24,7 @@ const program = new Command('egret')
   .addCommand(sidecarCommand())
   .addCommand(auditCommand())
   .addCommand(decideCommand())
+  .addCommand(explainCommand())
   .addCommand(simulateCommand())
   .addCommand(replayCommand())
   .addCommand(diffCommand())

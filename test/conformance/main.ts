@@ -5,9 +5,10 @@
  */
 import { type ConformanceCase, type ConformanceEngine, judge, kindOf, readCases } from './case.ts';
 import { EXCEPTIONS } from './exceptions.ts';
+import { PLAN_ENGINE } from './plan-engine.ts';
 import { WASM_ENGINE } from './wasm-engine.ts';
 
-const ENGINES: readonly ConformanceEngine[] = [WASM_ENGINE];
+const ENGINES: readonly ConformanceEngine[] = [WASM_ENGINE, PLAN_ENGINE];
 
 interface Verdict {
   readonly one: ConformanceCase;

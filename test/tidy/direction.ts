@@ -14,6 +14,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   credential: ['call', 'decision'],
   state: ['decision/reason.ts'],
   bundle: ['call', 'decision'],
+  plan: ['decision'],
   rollout: ['call', 'decision'],
   audit: ['call', 'decision'],
   mcp: ['call', 'decision'],
