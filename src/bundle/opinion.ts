@@ -12,6 +12,8 @@ export type Answer =
 /** An engine that evaluates one policy with one set of data. Never throws. */
 export interface Opinion {
   readonly name: string;
+  /** Takes sets in an order of its own, so lists that differ in order alone are the same. */
+  readonly anyOrder?: true;
   /** @param input JSON text of an object. */
   answer(entrypoint: string, input: string, timeNs: bigint): Answer | Promise<Answer>;
 }
@@ -62,7 +64,7 @@ export async function compareOpinions(
     }
     const theirs = [];
     for (const opinion of others) theirs.push(await ask(opinion, question));
-    const other = theirs.filter(({ answer }) => !same(ours.answer, answer));
+    const other = theirs.filter(({ answer, anyOrder }) => !same(ours.answer, answer, anyOrder));
     if (other.length === 0) continue;
     const sure = other.some(({ answer }) => answer.doubt === undefined);
     const difference = { question, answers: [ours, ...other] };
@@ -76,10 +78,24 @@ const keep = (list: Difference[], difference: Difference) => {
 };
 
 async function ask(opinion: Opinion, { entrypoint, input, timeNs }: Question) {
-  return { name: opinion.name, answer: await opinion.answer(entrypoint, input, timeNs) };
+  const answer = await opinion.answer(entrypoint, input, timeNs);
+  return { name: opinion.name, answer, anyOrder: opinion.anyOrder === true };
 }
 
-function same(a: Answer, b: Answer): boolean {
-  if (a.kind !== b.kind) return false;
-  return a.kind !== 'value' || b.kind !== 'value' || isDeepStrictEqual(a.value, b.value);
+function same(a: Answer, b: Answer, anyOrder: boolean): boolean {
+  if (a.kind !== 'value' || b.kind !== 'value') return a.kind === b.kind;
+  if (isDeepStrictEqual(a.value, b.value)) return true;
+  return anyOrder && isDeepStrictEqual(sorted(a.value), sorted(b.value));
+}
+
+/** The value with every list in one order. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) {
+    const items = value.map((item) => ({ item: sorted(item), text: '' }));
+    for (const one of items) one.text = JSON.stringify(one.item);
+    return items.sort((a, b) => (a.text < b.text ? -1 : 1)).map(({ item }) => item);
+  }
+  if (value === null || typeof value !== 'object') return value;
+  const names = Object.keys(value).sort();
+  return Object.fromEntries(names.map((name) => [name, sorted((value as never)[name])]));
 }

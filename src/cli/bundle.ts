@@ -14,6 +14,7 @@ import { type NamedBundle, readBundle } from '../bundle/bundle-file.ts';
 import { CHUNK_BYTES_DEFAULT, CHUNK_BYTES_MAX, renderConfigMaps } from '../bundle/configmap.ts';
 import { inspectBundle } from '../bundle/inspection.ts';
 import { opaProgram } from '../bundle/opa-program.ts';
+import { planOpinion } from '../bundle/plan-opinion.ts';
 import { withLibrary } from '../bundle/repository.ts';
 import { SIGNATURES_FILE, type SignOptions, signatureOver } from '../bundle/signature.ts';
 import { type OpinionSource, verifyBundle } from '../bundle/verify-bundle.ts';
@@ -33,7 +34,7 @@ const UNUSABLE_HELP = '2 wrong use or unreadable input.';
 const NAMED = 'a .tar.gz archive, a directory with one, an unpacked bundle, or YAML of ConfigMaps';
 
 /** Engines that are asked besides the reference host. */
-const SECOND_OPINIONS: readonly OpinionSource[] = [];
+const SECOND_OPINIONS: readonly OpinionSource[] = [planOpinion];
 
 export function bundleCommand(): Command {
   const bundle = new Command('bundle').description('build, sign, verify and ship policy bundles');

@@ -10,6 +10,7 @@ import { BundleRefused } from '../bundle/bundle-error.ts';
 import { HashFormError } from '../bundle/hash-form.ts';
 import { KeyError } from '../bundle/signature-key.ts';
 import { ConfigError } from '../config/load.ts';
+import { PlanFormatError } from '../plan/plan.ts';
 import { StartError } from '../sidecar/start-error.ts';
 
 export const REFUSED = 1;
@@ -41,6 +42,7 @@ const MENDABLE = [
   BundleRefused,
   HashFormError,
   KeyError,
+  PlanFormatError,
   ConfigError,
   StartError,
 ] as const;

@@ -67,7 +67,7 @@ test('sources become a signed ConfigMap, verified at each step, and opa agrees',
   assert.match(verified.stdout, /signature: verified with key\n/);
   assert.match(
     verified.stdout,
-    /second opinion: egret, @open-policy-agent\/opa-wasm: 53 questions, 0/,
+    /second opinion: egret, @open-policy-agent\/opa-wasm, plan: 53 questions, 0/,
   );
   const theirs = opa(
     ...['build', '-b', bundle, '--verification-key', at('public.pem')],

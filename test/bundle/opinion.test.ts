@@ -1,7 +1,10 @@
 /** Second opinions: engines that agree pass, one difference refuses, and what a difference proves nothing about does not. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
+import { readArchive } from '../../src/bundle/archive.ts';
 import { type Answer, compareOpinions, type Opinion } from '../../src/bundle/opinion.ts';
+import { planOpinion } from '../../src/bundle/plan-opinion.ts';
 import { type VerifyOptions, verifyBundle } from '../../src/bundle/verify-bundle.ts';
 import { compileRego } from '../decision/compiled-policy.ts';
 import { bundleFiles, contentOf, type Files, MANIFEST } from './bundle-files.ts';
@@ -138,4 +141,41 @@ test('what the gate refuses is refused with the code of the gate, and signatures
   assert.deepEqual(await verdict({ verification }), [true, 'verified with main', undefined]);
   const other = verificationWith('ES384');
   assert.deepEqual(await verdict({ verification: other }), [false, null, 'signature_algorithm']);
+});
+
+test('lists in another order count for an engine with one order, and not for one that has its own', async () => {
+  const first = saying('first', { kind: 'value', value: { a: ['x', { b: [1, 2] }] } });
+  const answer: Answer = { kind: 'value', value: { a: [{ b: [2, 1] }, 'x'] } };
+  const strict = await compareOpinions(first, [saying('strict', answer)], [question]);
+  assert.equal(strict.differences.length, 1);
+  const own = await compareOpinions(
+    first,
+    [{ ...saying('own', answer), anyOrder: true }],
+    [question],
+  );
+  assert.equal(own.differences.length, 0);
+  const other: Answer = { kind: 'value', value: { a: ['x', { b: [1, 3] }] } };
+  const wrong = await compareOpinions(
+    first,
+    [{ ...saying('own', other), anyOrder: true }],
+    [question],
+  );
+  assert.equal(wrong.differences.length, 1);
+});
+
+test('a plan that says something else than the module refuses the bundle', async () => {
+  const archive = readFileSync(new URL('../../rego/dist/receipts.tar.gz', import.meta.url));
+  const files = readArchive(archive);
+  const verify = (plan: string) =>
+    verifyBundle(contentOf(new Map([...files, ['plan.json', Buffer.from(plan)]])), {
+      ...OPTIONS,
+      secondOpinions: [planOpinion],
+    });
+  const plan = Buffer.from(files.get('plan.json') as Uint8Array).toString();
+  const agreed = await verify(plan);
+  assert.deepEqual([agreed.ok, agreed.missing], [true, []]);
+  assert.ok(agreed.opinions.includes('plan'));
+  const changed = await verify(plan.replace('"policy.no_match"', '"policy.denied"'));
+  assert.equal(changed.ok, false);
+  assert.ok((changed.comparison?.differences.length ?? 0) > 0);
 });
