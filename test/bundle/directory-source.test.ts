@@ -118,7 +118,9 @@ test('swaps in quick succession never show a mixture, and the last one is seen',
     await pause(i % 7);
   }
   while ((await next()) !== '.manifest=60 data.json=60');
-  for (const report of reports) assert.match(report, /^\.manifest=(\d+) data\.json=\1$/);
+  // On a busy machine every look may fall into a swap; that is said, and a mixture is never taken.
+  const taken = reports.filter((report) => report !== 'source_unstable');
+  for (const report of taken) assert.match(report, /^\.manifest=(\d+) data\.json=\1$/);
 });
 
 test('whatever is wrong with the directory is reported once, and reading goes on', async (t) => {

