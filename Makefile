@@ -44,6 +44,17 @@ conformance-cases: .tools/conformance/$(OPA_VERSION)/cases.jsonl
 	  mv $(@D).partial $(@D); \
 	else echo "SKIPPED: no go on PATH, so OPA's conformance cases are not run"; fi
 
+# Beside OPA, for those who check policies: the linter of Rego.
+tools-lint: .tools/bin/regal ## build Regal, the linter of policies, from its Go module
+
+.tools/bin/regal: tools/regal/go.mod tools/regal/go.sum
+	@mkdir -p .tools/bin
+	@if command -v go >/dev/null; then \
+	  echo "building Regal (about a minute, once)"; \
+	  CGO_ENABLED=0 go build -C tools/regal -mod=readonly -trimpath -ldflags "-s -w" -o "$(CURDIR)/.tools/bin/regal" github.com/open-policy-agent/regal; \
+	elif command -v regal >/dev/null; then ln -sf "$$(command -v regal)" .tools/bin/regal; \
+	else echo "SKIPPED: neither go nor regal is on PATH, so policies are not linted"; fi
+
 build: install ## bundle the command into dist/egret.mjs
 	@esbuild src/main.ts --bundle --platform=node --target=node24 --format=esm --outfile=dist/egret.mjs \
 	  --sourcemap=external --log-level=warning --legal-comments=none \
@@ -118,4 +129,4 @@ docs-check: install ## fail when a generated reference is out of date
 
 ci: test check rego-test docs-check ## what CI runs before the demo and the bench
 
-.PHONY: help install tools conformance conformance-cases build demo test fuzz-answers fuzz-requests nightly test-net tools-net tools-wire kill-test check fmt rego-test bundles bench docs docs-check ci
+.PHONY: help install tools tools-lint conformance conformance-cases build demo test fuzz-answers fuzz-requests nightly test-net tools-net tools-wire kill-test check fmt rego-test bundles bench docs docs-check ci

@@ -130,10 +130,22 @@ const regalSchema = z.object({
     .nullish(),
 });
 
+/** Rules that ask for a layout of their own, cannot see the library and the data of a bundle, or repeat `opa fmt`. */
+const NOT_FOR_BUNDLES = [
+  'directory-package-mismatch',
+  'no-defined-entrypoint',
+  'opa-fmt',
+  'unresolved-import',
+  'unresolved-reference',
+].flatMap((rule) => ['--disable', rule]);
+
 /** Violations of the level error; warnings are for reading. */
 export async function regalFindings(regal: string, own: readonly string[]): Promise<Finding[]> {
-  const { stdout, stderr } = await run(regal, ['lint', '--format', 'json', ...own]);
+  const options = ['lint', '--format', 'json', ...NOT_FOR_BUNDLES];
+  const { stdout, stderr } = await run(regal, [...options, ...own]);
   const parsed = regalSchema.safeParse(jsonOf(stdout));
+  // Files that cannot be parsed are errors of the compiler already.
+  if (!parsed.success && /failed to parse \d+ module/.test(stdout + stderr)) return [];
   if (!parsed.success) throw new BundleBuildError(`regal lint: ${(stderr || stdout).trim()}`);
   return (parsed.data.violations ?? [])
     .filter(({ level }) => level === 'error')

@@ -18,7 +18,7 @@ allow contains "mail to people on the list" if {
 
 to_people_on_the_list if mail.only_to(config.recipients)
 
-deny contains {"code": "mail.recipient_not_allowed", "message": "a recipient in To, Cc or Bcc is not on the list, or there is none"} if {
+deny contains {"code": "mail.recipient_not_allowed", "message": "a recipient is not on the list, or there is none"} if {
 	sends_mail
 	not to_people_on_the_list
 }

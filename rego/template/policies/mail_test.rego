@@ -7,7 +7,14 @@ config := {"recipients": ["ada@example.com"], "secret_words": ["api_key"]}
 mail := {
 	"tool": {"name": "gmail.send", "known": true, "operation": "write"},
 	"arguments_state": "parsed",
-	"arguments": {"to": ["ada@example.com"], "cc": [], "bcc": [], "subject": "Hello", "text": "See you at ten.", "html": ""},
+	"arguments": {
+		"to": ["ada@example.com"],
+		"cc": [],
+		"bcc": [],
+		"subject": "Hello",
+		"text": "See you at ten.",
+		"html": "",
+	},
 	"attachments": [],
 }
 
