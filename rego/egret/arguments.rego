@@ -2,6 +2,7 @@
 # cannot be read holds nothing, so a policy allows on a yes from here and never on the lack of one.
 package egret.arguments
 
+import data.egret.settings
 import data.egret.words
 
 default given := {}
@@ -41,6 +42,7 @@ at_most(value, max) if {
 
 # The words of a list are neither in a value nor in a name, at any depth, however they are spaced or marked up.
 silent_on(list) if {
+	settings.texts(list)
 	found := [word | some word in words.needles(list); word != ""; contains(everything, word)]
 	count(found) == 0
 }
