@@ -1,5 +1,8 @@
-# Lets an MCP client start a session and list what a configured server offers. Calling a tool is another matter,
-# which other policies decide. Servers: `data.config.mcp.servers`, a list of names.
+# METADATA
+# title: MCP sessions and lists
+# description: >-
+#   Lets an MCP client start a session and list what a configured server offers. Calling a tool is another matter, which
+#   other policies decide. Settings: data.config.mcp.servers, a list of names.
 package policies.mcp_session
 
 allow contains "MCP sessions and lists of configured servers" if {
