@@ -9,5 +9,6 @@ allow contains "MCP sessions and lists of configured servers" if {
 	input.mcp.method
 	input.tool.known == true
 	input.tool.operation in ["connect", "list"]
+	is_string(input.tool.server) # null is no name, whatever the settings say
 	input.tool.server in data.config.mcp.servers
 }
