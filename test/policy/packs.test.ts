@@ -14,7 +14,7 @@ import { activate } from '../../src/bundle/activation.ts';
 import { readArchive } from '../../src/bundle/archive.ts';
 import { buildBundle } from '../../src/bundle/build.ts';
 import type { Json, JsonObject } from '../../src/call/tool-call.ts';
-import { compilePolicy } from '../../src/decision/opa-wasm.ts';
+import { compilePolicy, createEngine } from '../../src/decision/opa-wasm.ts';
 import { needsOpa, opa, ROOT } from './opa.ts';
 import { PACKS, type Pack, packDirectory, regoTests, testCalls } from './pack.ts';
 
@@ -42,7 +42,7 @@ async function compiled(pack: Pack) {
     files,
     /** Our host. */
     ours(t: TestContext, data: JsonObject) {
-      const engine = compilePolicy(wasm, JSON.stringify(data));
+      const engine = createEngine(compilePolicy(wasm, JSON.stringify(data)));
       t.after(() => engine.close());
       return (input: string): unknown => {
         const evaluation = engine.evaluate(input, 0n);
