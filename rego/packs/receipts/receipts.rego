@@ -1,11 +1,29 @@
-# Receipts go to the accountant, and nothing else leaves by mail. Says the same as the YAML policy in
-# packs/receipts-yaml, and more where `data.config.receipts` asks for it: approval above an amount, and reading the
-# inbox with approval. Without configuration it denies.
+# METADATA
+# title: Receipts to the accountant
+# description: >-
+#   Receipts go to the accountant, and nothing else leaves by mail. Says the same as the YAML policy in
+#   packs/receipts-yaml, and more where the settings ask for it: approval above an amount, and reading the inbox with
+#   approval. Without settings it denies. Settings: data.config.receipts.
 package policies.receipts
 
 import data.egret.mail
+import data.egret.words
 
 config := data.config.receipts
+
+# A maximum that is a text is above every number, and a list that is a text finds nothing.
+configured if {
+	is_number(config.attachment_minutes_max)
+	is_number(config.attachment_bytes_max)
+	is_number(object.get(config, "approval_amount_over", 0))
+	words.needles(config.secret_words)
+	words.needles(config.approval_subjects)
+}
+
+deny contains {"code": "mail.unconfigured", "message": "data.config.receipts lacks a setting, or has one of another type"} if {
+	sends_mail
+	not configured
+}
 
 sends_mail if input.tool.name == "gmail.send"
 

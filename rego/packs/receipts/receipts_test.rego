@@ -149,3 +149,20 @@ test_the_inbox_may_be_read_with_approval_when_configured if {
 		with data.yaml as {}
 	decision.outcome == "require_approval"
 }
+
+broken_settings := {
+	"words as a text": {"secret_words": "api_key"},
+	"words that are numbers": {"secret_words": [5]},
+	"subjects as a text": {"approval_subjects": "tax"},
+	"minutes as a text": {"attachment_minutes_max": "30"},
+	"bytes as a text": {"attachment_bytes_max": "20000000"},
+	"an amount as a text": {"approval_amount_over": "500"},
+}
+
+test_broken_settings_deny[name] if {
+	some name, change in broken_settings
+	decision := egret.decision with input as good
+		with data.config.receipts as object.union(config, change)
+		with data.yaml as {}
+	expected(decision, "deny", "mail.unconfigured")
+}
