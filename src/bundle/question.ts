@@ -5,7 +5,6 @@
  */
 import { z } from 'zod';
 import type { Json, JsonObject } from '../call/tool-call.ts';
-import { DECISION_ENTRYPOINT } from '../decision/opa-wasm.ts';
 import { BundleRefused, bundleError, refuseBundle } from './bundle-error.ts';
 import type { Manifest } from './manifest.ts';
 import type { Question } from './opinion.ts';
@@ -56,38 +55,44 @@ function jsonOf(bytes: Uint8Array, file: string): unknown {
   }
 }
 
+/** What one entrypoint is asked, and when. */
+export interface Asking {
+  /** The rule that decides. */
+  readonly entrypoint: string;
+  readonly timeNs: bigint;
+}
+
 /** Each entrypoint on an empty input, then the cases. */
 export function statedQuestions(
   manifest: Manifest,
   cases: readonly PolicyCase[],
-  timeNs: bigint,
+  asking: Asking,
 ): Question[] {
   const empty = manifest.entrypoints.map((entrypoint) => ({
     name: `${entrypoint} on an empty input`,
     entrypoint,
     input: '{}',
-    timeNs,
+    timeNs: asking.timeNs,
   }));
-  return [...empty, ...cases.map((one) => caseQuestion(one, timeNs))];
+  return [...empty, ...cases.map((one) => caseQuestion(one, asking))];
 }
 
-export const caseQuestion = ({ name, input }: PolicyCase, timeNs: bigint): Question => ({
+export const caseQuestion = ({ name, input }: PolicyCase, asking: Asking): Question => ({
   name,
-  entrypoint: DECISION_ENTRYPOINT,
+  ...asking,
   input: JSON.stringify(input),
-  timeNs,
 });
 
 /** @param words texts of the policy and its data. */
 export function* generatedQuestions(
   count: number,
   words: readonly string[],
-  timeNs: bigint,
+  asking: Asking,
 ): Generator<Question> {
   const draw = new Draw(count, words.length === 0 ? ['word'] : words);
   for (let at = 1; at <= count; at++) {
     const input = JSON.stringify(inputFrom(draw));
-    yield { name: `generated input ${at}`, entrypoint: DECISION_ENTRYPOINT, input, timeNs };
+    yield { name: `generated input ${at}`, ...asking, input };
   }
 }
 
