@@ -125,7 +125,7 @@ async function questioned(
 ): Promise<VerifyReport> {
   const { engine, dialect, manifest, ref } = revision;
   const timeNs = BigInt(Math.trunc(options.nowMs)) * 1_000_000n;
-  const asking = { entrypoint: dialect.entrypoint, timeNs };
+  const asking = { dialect, timeNs };
   const data = bundleData(bundle.files, manifest.roots);
   const cases = parseCases(bundle.files.get(CASES_FILE));
   const ours: Opinion = {
@@ -184,7 +184,7 @@ async function failedCases(
   const errors: BundleError[] = [];
   for (const one of cases) {
     if (one.expect === undefined) continue;
-    const { entrypoint, input } = caseQuestion(one, { entrypoint: dialect.entrypoint, timeNs });
+    const { entrypoint, input } = caseQuestion(one, { dialect, timeNs });
     const answer = await ours.answer(entrypoint, input, timeNs);
     const [found, expected] = [saidOf(answer, dialect), one.expect];
     const fits =

@@ -142,16 +142,10 @@ function bodyOf(input: PolicyInput, { body: bytes }: Message): SeenBody {
 }
 
 function seen(body: Body, bytes: Uint8Array): SeenBody {
-  switch (body.kind) {
-    case 'json':
-      return { parsed: body.value, raw: textOf(bytes) };
-    case 'form': {
-      const parameters = maskedParameters(body.parameters);
-      return { parsed: { ...parameters }, raw: { body: formText(parameters) } };
-    }
-    default:
-      return { parsed: null, raw: textOf(bytes) };
-  }
+  if (body.kind === 'json') return { parsed: body.value, raw: textOf(bytes) };
+  if (body.kind !== 'form') return { parsed: null, raw: textOf(bytes) };
+  const parameters = maskedParameters(body.parameters);
+  return { parsed: { ...parameters }, raw: { body: formText(parameters) } };
 }
 
 function textOf(bytes: Uint8Array): JsonObject {
