@@ -56,8 +56,8 @@ export async function play(stage: Stage, scenario: Scenario): Promise<Played> {
   if (scenario.review !== undefined) return playReview(stage, scenario, facts);
   const run = { id: facts.run?.id ?? 'run-1', step: facts.run?.step ?? 1 };
   const call = wireCall(stage, scenario, run);
-  const { ref, engine, catalogue } = stage.policy;
-  const policy: PolicyState = { ok: true, policy: { ref, engine, catalogue } };
+  const { ref, engine, dialect, catalogue } = stage.policy;
+  const policy: PolicyState = { ok: true, policy: { ref, engine, dialect, catalogue } };
   const recognition = await recognitionOf(call, policy);
   const parts = { facts: factsOf(stage, facts), mode: 'deny', clock } as const;
   const { incoming } = call;

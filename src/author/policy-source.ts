@@ -16,6 +16,7 @@ import { MANIFEST_FILE } from '../bundle/manifest.ts';
 import { opaProgram } from '../bundle/opa-program.ts';
 import { SIGNATURES_FILE } from '../bundle/signature.ts';
 import type { Catalogue } from '../call/catalogue.ts';
+import type { Dialect } from '../decision/dialect.ts';
 import type { PolicyEngine } from '../decision/opa-wasm.ts';
 import type { PolicyRef } from '../decision/verdict.ts';
 
@@ -27,6 +28,8 @@ export class AuthorError extends Error {
 export interface LoadedPolicy {
   readonly ref: PolicyRef;
   readonly engine: PolicyEngine;
+  /** As the manifest says: nobody configures anything here. */
+  readonly dialect: Dialect;
   /** The catalogue in force with this bundle. */
   readonly catalogue: Catalogue;
   readonly files: ReadonlyMap<string, Uint8Array>;
@@ -51,8 +54,8 @@ export async function loadPolicy(path: string): Promise<LoadedPolicy> {
   if (!activation.ok) {
     throw new AuthorError(activation.errors.map((one) => `${path}: ${one.message}`).join('\n'));
   }
-  const { ref, engine, catalogue } = activation.revision;
-  return { ref, engine, catalogue: builtIn.under(catalogue), files, path };
+  const { ref, engine, dialect, catalogue } = activation.revision;
+  return { ref, engine, dialect, catalogue: builtIn.under(catalogue), files, path };
 }
 
 let known: BuiltInCatalogue | null = null;

@@ -103,7 +103,7 @@ function compared(options: ReplayOptions, reads: InputReads, decision: RecordedD
 
 /** Null when the input, which comes from the log, cannot even be written as JSON. */
 export function decided(
-  policy: Pick<LoadedPolicy, 'ref' | 'engine'>,
+  policy: Pick<LoadedPolicy, 'ref' | 'engine' | 'dialect'>,
   input: PolicyInput,
 ): Said | null {
   try {

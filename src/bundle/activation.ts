@@ -5,13 +5,13 @@
  * Pure, but for the WebAssembly instances of the engine it makes.
  */
 import { createHash } from 'node:crypto';
+import type { Dialect } from '../decision/dialect.ts';
 import type { Evaluation } from '../decision/engine.ts';
 import { OBLIGATION_KINDS } from '../decision/obligation.ts';
 import {
   type CompileOptions,
   compilePolicy,
   createEngine,
-  DECISION_ENTRYPOINT,
   type PolicyEngine,
   PolicyLoadError,
 } from '../decision/opa-wasm.ts';
@@ -19,6 +19,7 @@ import type { PolicyRef } from '../decision/verdict.ts';
 import { verdictOf } from '../decision/verdict-from-result.ts';
 import { type BundleError, BundleRefused, bundleError, refuseBundle } from './bundle-error.ts';
 import { bundleData } from './data.ts';
+import { chosenDialect, type DialectChoice } from './dialect-choice.ts';
 import { MANIFEST_FILE, type Manifest, parseManifest } from './manifest.ts';
 import { type CheckedSignature, SIGNATURES_FILE } from './signature.ts';
 
@@ -33,6 +34,7 @@ export interface BundleContent {
 export interface Revision<T = unknown> {
   readonly ref: PolicyRef;
   readonly engine: PolicyEngine;
+  readonly dialect: Dialect;
   /** `tools.yaml` of the bundle; null when it has none. */
   readonly catalogueText: string | null;
   /** What `validateCatalogue` made of it; null without a file or without that function. */
@@ -42,7 +44,7 @@ export interface Revision<T = unknown> {
   readonly manifest: Manifest;
 }
 
-export interface ActivationOptions<T> {
+export interface ActivationOptions<T> extends DialectChoice {
   /** Name of the policy set, for `PolicyRef`. */
   readonly set: string;
   /** Wall clock of this activation in milliseconds since 1970. */
@@ -96,19 +98,21 @@ function passGate<T>(bundle: BundleContent, options: ActivationOptions<T>): Revi
   const data = bundleData(files, manifest.roots);
   const catalogueText = catalogueOf(files);
   const catalogue = validated(catalogueText, options.validateCatalogue);
-  const engine = loadedEngine(files, manifest, data, options.compile);
+  const dialect = chosenDialect(manifest, options);
+  const engine = loadedEngine(files, data, { manifest, dialect, compile: options.compile });
   const ref = { set: options.set, revision: manifest.revision || digest, digest };
   try {
     const timeNs = BigInt(Math.trunc(options.nowMs)) * 1_000_000n;
     checkYamlPolicies(engine, timeNs);
-    checkEmptyInput(engine, ref, timeNs);
+    checkEmptyInput({ engine, dialect, ref }, timeNs);
     checkSelfTests(engine, manifest.selfTests, timeNs);
     for (let round = 0; round < WARM_UP_ROUNDS; round++) engine.evaluate('{}', timeNs);
   } catch (error) {
     engine.close();
     throw error;
   }
-  return { ref, engine, catalogueText, catalogue, activatedAtMs: options.nowMs, manifest };
+  const activatedAtMs = options.nowMs;
+  return { ref, engine, dialect, catalogueText, catalogue, activatedAtMs, manifest };
 }
 
 function checkTransport<T>({ files, digest }: BundleContent, options: ActivationOptions<T>): void {
@@ -160,11 +164,16 @@ function validated<T>(
   }
 }
 
+interface Loading {
+  readonly manifest: Manifest;
+  readonly dialect: Dialect;
+  readonly compile: CompileOptions | undefined;
+}
+
 function loadedEngine(
   files: ReadonlyMap<string, Uint8Array>,
-  manifest: Manifest,
   data: string,
-  options: CompileOptions | undefined,
+  { manifest, dialect, compile }: Loading,
 ): PolicyEngine {
   const file = manifest.module;
   const wasm = files.get(file);
@@ -172,12 +181,12 @@ function loadedEngine(
     return refuseBundle('policy_missing', { file }, 'no such file', 'the compiled policy');
   }
   try {
-    const policy = compilePolicy(wasm, data, options);
-    const missing = [DECISION_ENTRYPOINT, ...manifest.entrypoints].find(
+    const policy = compilePolicy(wasm, data, compile);
+    const missing = [dialect.entrypoint, ...manifest.entrypoints].find(
       (name) => !policy.entrypoints.has(name) || !manifest.entrypoints.includes(name),
     );
-    if (missing === undefined) return createEngine(policy);
-    const wanted = `${missing} in the policy and in the manifest`;
+    if (missing === undefined) return createEngine(policy, dialect.entrypoint);
+    const wanted = `${missing} in the policy and in the manifest (dialect ${dialect.name})`;
     return refuseBundle('entrypoint_missing', { file }, 'no such entrypoint', wanted);
   } catch (error) {
     if (!(error instanceof PolicyLoadError)) throw error;
@@ -211,9 +220,12 @@ const textOf = (value: unknown) =>
   typeof value === 'string' ? value : (JSON.stringify(value) ?? '?');
 
 /** Failing on an empty input is a defect of the policy, even though a failure denies. */
-function checkEmptyInput(engine: PolicyEngine, ref: PolicyRef, timeNs: bigint): void {
-  const place = { file: 'policy', path: DECISION_ENTRYPOINT };
-  const evaluation = engine.evaluate('{}', timeNs);
+function checkEmptyInput(
+  { engine, dialect, ref }: Pick<Revision, 'engine' | 'dialect' | 'ref'>,
+  timeNs: bigint,
+): void {
+  const place = { file: 'policy', path: dialect.entrypoint };
+  const evaluation = dialect.answer(engine.evaluate('{}', timeNs));
   const verdict = verdictOf(evaluation, ref, 0, OBLIGATION_KINDS);
   if (verdict.outcome === 'allow') {
     refuseBundle('empty_input_allowed', place, 'an allow for an empty input', 'a deny');

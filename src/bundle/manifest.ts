@@ -4,6 +4,7 @@
  * passed. Pure.
  */
 import { z } from 'zod';
+import type { DialectName } from '../decision/dialect.ts';
 import { BundleRefused, bundleError, ERRORS_MAX, refuseBundle } from './bundle-error.ts';
 
 export const MANIFEST_FILE = '.manifest';
@@ -32,6 +33,8 @@ const manifestSchema = z.strictObject({
         .looseObject({
           api_version: z.string().optional(),
           self_tests: z.array(entrypointName).max(256).optional(),
+          dialect: z.enum(['egret', 'envoy', 'bool']).optional(),
+          entrypoint: entrypointName.optional(),
         })
         .optional(),
     })
@@ -48,6 +51,10 @@ export interface Manifest {
   readonly entrypoints: readonly string[];
   /** Entrypoints that must be true on an empty input. */
   readonly selfTests: readonly string[];
+  /** The dialect the author says that the policy speaks; null when the manifest says nothing. */
+  readonly dialect: DialectName | null;
+  /** The rule that decides, likewise. */
+  readonly decides: string | null;
   readonly metadata: Readonly<Record<string, unknown>>;
 }
 
@@ -83,6 +90,8 @@ export function parseManifest(bytes: Uint8Array | undefined): Manifest {
     module: oneModule(wasm.map(({ module }) => module)),
     entrypoints: wasm.map(({ entrypoint }) => entrypoint),
     selfTests: metadata.egret?.self_tests ?? [],
+    dialect: metadata.egret?.dialect ?? null,
+    decides: metadata.egret?.entrypoint ?? null,
     metadata,
   };
   checkEntrypoints(manifest);

@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import type { Json, JsonObject } from '../call/tool-call.ts';
-import { DECISION_ENTRYPOINT } from '../decision/opa-wasm.ts';
+import type { Dialect } from '../decision/dialect.ts';
 import { BundleRefused, bundleError, refuseBundle } from './bundle-error.ts';
 import type { Manifest } from './manifest.ts';
 import type { Question } from './opinion.ts';
@@ -56,38 +56,45 @@ function jsonOf(bytes: Uint8Array, file: string): unknown {
   }
 }
 
+/** Who is asked, and when. */
+export interface Asking {
+  readonly dialect: Pick<Dialect, 'name' | 'entrypoint'>;
+  readonly timeNs: bigint;
+}
+
 /** Each entrypoint on an empty input, then the cases. */
 export function statedQuestions(
   manifest: Manifest,
   cases: readonly PolicyCase[],
-  timeNs: bigint,
+  asking: Asking,
 ): Question[] {
   const empty = manifest.entrypoints.map((entrypoint) => ({
     name: `${entrypoint} on an empty input`,
     entrypoint,
     input: '{}',
-    timeNs,
+    timeNs: asking.timeNs,
   }));
-  return [...empty, ...cases.map((one) => caseQuestion(one, timeNs))];
+  return [...empty, ...cases.map((one) => caseQuestion(one, asking))];
 }
 
-export const caseQuestion = ({ name, input }: PolicyCase, timeNs: bigint): Question => ({
+export const caseQuestion = ({ name, input }: PolicyCase, asking: Asking): Question => ({
   name,
-  entrypoint: DECISION_ENTRYPOINT,
+  entrypoint: asking.dialect.entrypoint,
   input: JSON.stringify(input),
-  timeNs,
+  timeNs: asking.timeNs,
 });
 
 /** @param words texts of the policy and its data. */
 export function* generatedQuestions(
   count: number,
   words: readonly string[],
-  timeNs: bigint,
+  { dialect, timeNs }: Asking,
 ): Generator<Question> {
   const draw = new Draw(count, words.length === 0 ? ['word'] : words);
   for (let at = 1; at <= count; at++) {
-    const input = JSON.stringify(inputFrom(draw));
-    yield { name: `generated input ${at}`, entrypoint: DECISION_ENTRYPOINT, input, timeNs };
+    const made = inputFrom(draw);
+    const input = JSON.stringify(dialect.name === 'envoy' ? envoyInputFrom(made, draw) : made);
+    yield { name: `generated input ${at}`, entrypoint: dialect.entrypoint, input, timeNs };
   }
 }
 
@@ -187,4 +194,31 @@ function inputFrom(draw: Draw): JsonObject {
   const kept = Object.entries(parts).filter(() => draw.below(12) > 0);
   const bent = kept.map(([key, value]) => [key, draw.below(25) === 0 ? draw.value(0) : value]);
   return Object.fromEntries(bent) as JsonObject;
+}
+
+/** The same parts where a policy written for OPA-Envoy looks for them. */
+function envoyInputFrom(made: JsonObject, draw: Draw): JsonObject {
+  const path = draw.list(3, () => draw.word());
+  const headers = draw.list(3, () => [draw.word().toLowerCase(), draw.word()] as const);
+  const parts: JsonObject = {
+    attributes: {
+      source: { principal: draw.word() },
+      request: {
+        http: {
+          method: draw.of(['GET', 'POST', draw.word()]),
+          path: `/${path.join('/')}`,
+          host: draw.of(['api.example.com', draw.word()]),
+          scheme: draw.of(['http', 'https']),
+          headers: Object.fromEntries(headers),
+        },
+      },
+    },
+    parsed_path: path,
+    parsed_query: Object.fromEntries(draw.list(2, () => [draw.word(), [draw.word()]] as const)),
+    parsed_body: made['arguments'] ?? null,
+    truncated_body: draw.below(8) === 0,
+    source_principal: draw.word(),
+  };
+  const kept = Object.entries(parts).filter(() => draw.below(12) > 0);
+  return Object.fromEntries(kept);
 }

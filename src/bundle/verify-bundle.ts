@@ -3,6 +3,8 @@
  * and what other engines make of the same questions. One difference refuses it. Pure, but for the WebAssembly instances
  * of the engines.
  */
+import type { Dialect } from '../decision/dialect.ts';
+import type { Evaluation } from '../decision/engine.ts';
 import { compilePolicy } from '../decision/opa-wasm.ts';
 import { activate, type BundleContent, type Revision } from './activation.ts';
 import { type BundleError, BundleRefused, bundleError } from './bundle-error.ts';
@@ -121,8 +123,9 @@ async function questioned(
   options: VerifyOptions,
   report: VerifyReport,
 ): Promise<VerifyReport> {
-  const { engine, manifest, ref } = revision;
+  const { engine, dialect, manifest, ref } = revision;
   const timeNs = BigInt(Math.trunc(options.nowMs)) * 1_000_000n;
+  const asking = { dialect, timeNs };
   const data = bundleData(bundle.files, manifest.roots);
   const cases = parseCases(bundle.files.get(CASES_FILE));
   const ours: Opinion = {
@@ -143,10 +146,10 @@ async function questioned(
   const others = await Promise.all(sources.map((source) => source.open(bundle, data)));
   const present = others.filter((opinion) => opinion !== null);
   const missing = sources.filter((_, at) => others[at] === null).map(({ name }) => name);
-  const failures = await failedCases(ours, cases, timeNs);
+  const failures = await failedCases(ours, cases, dialect, timeNs);
   const questions = [
-    ...statedQuestions(manifest, cases, timeNs),
-    ...generatedQuestions(options.generated, wordsOf(bundle, data), timeNs),
+    ...statedQuestions(manifest, cases, asking),
+    ...generatedQuestions(options.generated, wordsOf(bundle, data), asking),
   ];
   const comparison = await compareOpinions(ours, present, questions, options.onAsked);
   const errors = [
@@ -175,14 +178,15 @@ const disagreed = ({ name, input }: Question): BundleError =>
 async function failedCases(
   ours: Opinion,
   cases: readonly PolicyCase[],
+  dialect: Dialect,
   timeNs: bigint,
 ): Promise<BundleError[]> {
   const errors: BundleError[] = [];
   for (const one of cases) {
     if (one.expect === undefined) continue;
-    const { entrypoint, input } = caseQuestion(one, timeNs);
+    const { entrypoint, input } = caseQuestion(one, { dialect, timeNs });
     const answer = await ours.answer(entrypoint, input, timeNs);
-    const [found, expected] = [saidOf(answer), one.expect];
+    const [found, expected] = [saidOf(answer, dialect), one.expect];
     const fits =
       found.outcome === expected.outcome &&
       (expected.reason === undefined || found.reasons.includes(expected.reason));
@@ -195,14 +199,24 @@ async function failedCases(
   return errors;
 }
 
-function saidOf(answer: Answer): { readonly outcome: string; readonly reasons: readonly string[] } {
-  if (answer.kind !== 'value') return { outcome: answer.kind, reasons: [] };
-  const { outcome, code, reasons } = (answer.value ?? {}) as Record<string, unknown>;
+function saidOf(
+  answer: Answer,
+  dialect: Dialect,
+): { readonly outcome: string; readonly reasons: readonly string[] } {
+  const evaluation = dialect.answer(evaluationOf(answer));
+  if (!evaluation.ok) return { outcome: answer.kind, reasons: [] };
+  const { outcome, code, reasons } = (evaluation.value ?? {}) as Record<string, unknown>;
   const codes = Array.isArray(reasons) ? reasons.map((one: { code?: unknown }) => one?.code) : [];
   return {
     outcome: String(outcome),
     reasons: [code, ...codes].filter((one) => typeof one === 'string'),
   };
+}
+
+function evaluationOf(answer: Answer): Evaluation {
+  if (answer.kind === 'value') return { ok: true, value: answer.value, fuel: 0 };
+  const reason = answer.kind === 'undefined' ? 'policy.undefined' : 'policy.error';
+  return { ok: false, reason, detail: '', fuel: 0 };
 }
 
 const WORDS_MAX = 2000;

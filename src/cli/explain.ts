@@ -15,9 +15,8 @@ import { registered } from '../author/uploads.ts';
 import { libraryDirectory } from '../bundle/built-in.ts';
 import { bundleData } from '../bundle/data.ts';
 import { MANIFEST_FILE, parseManifest } from '../bundle/manifest.ts';
-import { type PolicyInput, renderPolicyInput } from '../decision/input.ts';
+import type { PolicyInput } from '../decision/input.ts';
 import { OBLIGATION_KINDS } from '../decision/obligation.ts';
-import { DECISION_ENTRYPOINT } from '../decision/opa-wasm.ts';
 import { parseRego } from '../decision/rego-value.ts';
 import type { Verdict } from '../decision/verdict.ts';
 import { verdictOf } from '../decision/verdict-from-result.ts';
@@ -80,19 +79,21 @@ function explained(policy: LoadedPolicy, input: PolicyInput, sources: Sources) {
       `${policy.path}: found no ${PLAN_FILE}, expected a bundle built with one: egret bundle build`,
     );
   }
-  const text = renderPolicyInput(input);
+  const { dialect, engine, ref } = policy;
+  const text = dialect.render(input, null);
   const { roots } = parseManifest(policy.files.get(MANIFEST_FILE));
-  const evaluation = policy.engine.evaluate(text, input.time_ns);
+  const evaluation = engine.evaluate(text, input.time_ns);
   const explanation = explain({
     plan: parsePlan(Buffer.from(plan).toString()),
-    entrypoint: DECISION_ENTRYPOINT,
+    entrypoint: dialect.entrypoint,
     input: parseRego(text, 'json'),
     data: parseRego(bundleData(policy.files, roots), 'json'),
     timeNs: input.time_ns,
     sources,
   });
-  const verdict = verdictOf(evaluation, policy.ref, 0, OBLIGATION_KINDS);
-  const planned = verdictOf(explanation.evaluation, policy.ref, 0, OBLIGATION_KINDS);
+  const verdict = verdictOf(dialect.answer(evaluation), ref, 0, OBLIGATION_KINDS);
+  const said = dialect.answer(explanation.evaluation);
+  const planned = verdictOf(said, ref, 0, OBLIGATION_KINDS);
   if (!isDeepStrictEqual({ ...planned, fuel: 0 }, { ...verdict, fuel: 0 })) {
     throw new AuthorError(
       `${policy.path}: found a ${PLAN_FILE} that says ${planned.outcome} (${planned.reason}) where policy.wasm says ` +

@@ -94,6 +94,19 @@ export const bundlesSchema = z
         .describe(
           'Directory with one *.tar.gz bundle or one unpacked bundle. Not trusted before the gate.',
         ),
+      dialect: z
+        .enum(['egret', 'envoy', 'bool'])
+        .optional()
+        .describe(
+          'How the policy is asked and answers: `egret`, as OPA-Envoy, or one boolean. Default what the manifest says, then `egret`.',
+        ),
+      entrypoint: z
+        .string()
+        .regex(/^[A-Za-z0-9_.\-/]{1,256}$/, 'expected a path such as envoy/authz/allow')
+        .optional()
+        .describe(
+          'The rule that decides. Default what the manifest says, then `egret/decision` or `envoy/authz/allow`.',
+        ),
       verification: verificationSchema
         .optional()
         .describe(

@@ -3,8 +3,10 @@
  * policy, an engine that fails and a result of the wrong shape each deny with their own reason code.
  * Pure, but for the engine it is given.
  */
+import type { Dialect } from './dialect.ts';
+import type { Message } from './dialect-envoy.ts';
 import type { Engine } from './engine.ts';
-import { type PolicyInput, renderPolicyInput } from './input.ts';
+import type { PolicyInput } from './input.ts';
 import { OBLIGATION_KINDS } from './obligation.ts';
 import { REASONS, type ReasonCode } from './reason.ts';
 import type { PolicyRef, Verdict } from './verdict.ts';
@@ -13,13 +15,24 @@ import { verdictOf } from './verdict-from-result.ts';
 export interface DecidingPolicy {
   readonly ref: PolicyRef;
   readonly engine: Engine;
+  readonly dialect: Dialect;
 }
 
-/** @param nowMs a monotonic clock in milliseconds, to time the evaluation. */
-export function decide(policy: DecidingPolicy, input: PolicyInput, nowMs: () => number): Verdict {
+/**
+ * @param nowMs a monotonic clock in milliseconds, to time the evaluation.
+ * @param message what carries the call; null when nothing does.
+ */
+export function decide(
+  policy: DecidingPolicy,
+  input: PolicyInput,
+  nowMs: () => number,
+  message: Message | null = null,
+): Verdict {
+  const { ref, engine, dialect } = policy;
   const startedMs = nowMs();
-  const evaluation = policy.engine.evaluate(renderPolicyInput(input), input.time_ns);
-  return verdictOf(evaluation, policy.ref, (nowMs() - startedMs) * 1e6, OBLIGATION_KINDS);
+  const evaluation = engine.evaluate(dialect.render(input, message), input.time_ns);
+  const evalNs = (nowMs() - startedMs) * 1e6;
+  return verdictOf(dialect.answer(evaluation), ref, evalNs, OBLIGATION_KINDS);
 }
 
 /** The verdict when no policy can be asked. */

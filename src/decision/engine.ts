@@ -15,7 +15,7 @@ export type Evaluation =
 
 export interface Engine {
   /**
-   * Evaluates the entrypoint `egret/decision` on one input.
+   * Evaluates the rule that decides, `egret/decision` unless the policy speaks another dialect, on one input.
    * @param input JSON text made by us from an already parsed value, never bytes of the agent.
    * @param timeNs what `time.now_ns()` returns during this evaluation.
    * @returns `policy.undefined`, `policy.error`, `policy.fuel_exhausted` or `policy.memory_exhausted` when not ok.

@@ -119,8 +119,12 @@ export function compilePolicy(
   return { parts, limits, entrypoints, builtins, wasmSha256 };
 }
 
-export function createEngine(policy: CompiledPolicy): PolicyEngine {
-  return new OpaEngine(policy);
+/** @param entrypoint the rule that `evaluate` asks. */
+export function createEngine(
+  policy: CompiledPolicy,
+  entrypoint: string = DECISION_ENTRYPOINT,
+): PolicyEngine {
+  return new OpaEngine(policy, entrypoint);
 }
 
 /** OPA's own parser would take more than JSON for data, so it must not be the only one that looks. */
@@ -232,10 +236,10 @@ class OpaEngine implements PolicyEngine {
   #making: NodeJS.Immediate | null = null;
   #closed = false;
 
-  constructor(policy: CompiledPolicy) {
+  constructor(policy: CompiledPolicy, entrypoint: string) {
     this.#policy = policy;
     this.entrypoints = policy.entrypoints;
-    this.#decision = policy.entrypoints.get(DECISION_ENTRYPOINT);
+    this.#decision = policy.entrypoints.get(entrypoint);
     try {
       this.#instance = this.#loaded();
     } catch (error) {

@@ -4,6 +4,7 @@
  * and the engine it is given.
  */
 import { decide, denyWithout } from '../decision/decide.ts';
+import type { Message } from '../decision/dialect-envoy.ts';
 import { enforce, type Permit, type Refusal, refuse } from '../decision/enforcement.ts';
 import { type PolicyInput, policyInput } from '../decision/input.ts';
 import type { ReasonCode } from '../decision/reason.ts';
@@ -52,7 +53,7 @@ export function judge(parts: JudgingParts, question: Question): Judged {
   });
   const input = policyInput(recognition.call, facts);
   const verdict = policy.ok
-    ? decide(policy.policy, input, parts.clock.monotonicMs)
+    ? decide(policy.policy, input, parts.clock.monotonicMs, messageOf(question, recognition))
     : denyWithout(policy.reason, policy.policy?.ref ?? null);
   const enforcement = enforce(verdict, parts.mode, id);
   if (enforcement.action === 'refuse') return { input, verdict, ...enforcement, detail: null };
@@ -62,6 +63,15 @@ export function judge(parts: JudgingParts, question: Question): Judged {
   }
   return { input, verdict, ...enforcement, request: changed.request };
 }
+
+const messageOf = (
+  { incoming }: Question,
+  { outgoing }: Recognition & { readonly ok: true },
+): Message => ({
+  body: outgoing.body,
+  httpVersion: incoming.httpVersion,
+  remoteAddress: incoming.connection.remoteAddress,
+});
 
 export interface Judgement {
   readonly route: Pick<Route, 'listener'>;

@@ -4,6 +4,7 @@
  */
 import type { Catalogue } from '../call/catalogue.ts';
 import type { ToolCall } from '../call/tool-call.ts';
+import type { Dialect } from '../decision/dialect.ts';
 import type { EnforcementMode } from '../decision/enforcement.ts';
 import type { Engine } from '../decision/engine.ts';
 import type { Facts, PolicyInput } from '../decision/input.ts';
@@ -17,6 +18,7 @@ import type { Forwarded, OutgoingRequest, Upstream } from './upstream.ts';
 export interface PinnedPolicy {
   readonly ref: PolicyRef;
   readonly engine: Engine;
+  readonly dialect: Dialect;
   readonly catalogue: Catalogue;
 }
 

@@ -56,6 +56,8 @@ export async function openPolicy(
   const { fuelMax, policyMemoryBytesMax } = config.limits;
   const active = new ActivePolicy<Catalogue>({
     name: bundle.name,
+    dialect: bundle.dialect,
+    entrypoint: bundle.entrypoint,
     validateCatalogue: builtIn.validate,
     compile: {
       limits: {
@@ -65,8 +67,8 @@ export async function openPolicy(
     },
     verification,
     onActivated: (revision) => {
-      const { ref, engine, catalogue } = revision;
-      pinned = { ref, engine, catalogue: builtIn.under(catalogue) };
+      const { ref, engine, dialect, catalogue } = revision;
+      pinned = { ref, engine, dialect, catalogue: builtIn.under(catalogue) };
       for (const listener of listeners) listener(pinned.catalogue);
       announceActivation(watchers, bundle.name, revision);
     },
