@@ -20,6 +20,8 @@ export interface ScenarioResult {
   readonly ok: boolean;
   readonly outcome: string;
   readonly reason: string;
+  /** Codes of the rules that spoke, where they are others than the reason. */
+  readonly codes: readonly string[];
   /** What was found instead of what was expected; empty when ok. */
   readonly problems: readonly string[];
   readonly ms: number;
@@ -69,7 +71,9 @@ export async function simulate(options: SimulateOptions): Promise<Simulation> {
       const { outcome, reason } = played;
       const ok = problems.length === 0;
       const ms = performance.now() - started;
-      results.push({ file: path, name: scenario.name, ok, outcome, reason, problems, ms });
+      const codes = codesOf(played).filter((code) => code !== reason);
+      const name = scenario.name;
+      results.push({ file: path, name, ok, outcome, reason, codes, problems, ms });
       options.onPlayed(results.length + tried);
       if (!ok || scenario.expect.outcome !== 'allow' || options.mutate === null) continue;
       goodCalls += 1;

@@ -95,10 +95,15 @@ async function signedArchive(
 }
 
 function tell(output: string, { content, archive }: NamedBundle, json?: true): number {
-  const { digest, revision } = inspectBundle(content);
+  const { digest, revision, signature } = inspectBundle(content);
   const bytes = archive?.length ?? 0;
-  if (json) sayJson({ file: output, bytes, digest, revision });
-  else say(`${output}: ${bytes} bytes, revision ${revision}, digest ${digest}`);
+  if (json) {
+    sayJson({ file: output, bytes, digest, revision });
+    return 0;
+  }
+  const key = signature?.key_id ?? null;
+  const signed = signature === null ? 'not signed' : `signed${key === null ? '' : ` by ${key}`}`;
+  say(`${output}: ${bytes} bytes, ${signed}\nrevision ${revision}\ndigest   ${digest}`);
   return 0;
 }
 
@@ -224,8 +229,14 @@ async function configMap(path: string, options: ConfigMapVerbOptions): Promise<n
     revision: inspectBundle(content).revision,
     chunkBytes: numberIn('--chunk-bytes', options.chunkBytes, 1000, CHUNK_BYTES_MAX),
   });
-  if (output === undefined) process.stdout.write(yaml);
-  else writeFileSync(output, yaml);
+  if (output === undefined) {
+    process.stdout.write(yaml);
+    return 0;
+  }
+  writeFileSync(output, yaml);
+  const signed = content.files.has(SIGNATURES_FILE) ? 'signed' : 'not signed';
+  const pieces = yaml.split(/^kind: ConfigMap$/m).length - 1;
+  say(`${output}: ${name}, ${pieces} ConfigMap${pieces === 1 ? '' : 's'}, ${signed}`);
   return 0;
 }
 

@@ -4,7 +4,7 @@
  * Shell: reads a policy, its sources and one document, writes to standard output.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { Command } from 'commander';
 import { printable } from '../audit/report.ts';
@@ -123,7 +123,7 @@ function sourcesOf(policy: LoadedPolicy, directories: readonly string[]): Source
 function addSources(sources: Map<string, string>, directory: string): void {
   const names = readdirSync(directory, { recursive: true, encoding: 'utf8' });
   for (const name of names.filter((one) => one.endsWith('.rego'))) {
-    const path = join(basename(directory), name);
+    const path = join(basename(resolve(directory)), name);
     if (sources.has(path)) continue;
     if (sources.size >= SOURCE_FILES_MAX) {
       throw new AuthorError(`${directory}: found more Rego files, expected ${SOURCE_FILES_MAX}`);

@@ -63,5 +63,5 @@ function tell(directory: string, files: readonly string[], built: boolean): void
       `SKIPPED LOUDLY: found no opa, so ${CONFIG_MAP} is not made; see README.md in ${directory}\n`,
     );
   }
-  say(`Next: egret check ${directory}`);
+  say(`Next: cd ${directory} && egret check . && egret test .`);
 }

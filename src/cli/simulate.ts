@@ -80,8 +80,8 @@ const isGood = ({ results, mutations }: Simulation) =>
 
 function rendered({ results, mutations }: Simulation): string {
   const failed = results.filter(({ ok }) => !ok).length;
-  const lines = results.flatMap(({ ok, name, outcome, reason, problems }) => [
-    `${ok ? 'ok  ' : 'FAIL'}  ${name}  ${outcome}  ${reason}`,
+  const lines = results.flatMap(({ ok, name, outcome, reason, codes, problems }) => [
+    [ok ? 'ok  ' : 'FAIL', name, outcome, reason, ...codes].join('  '),
     ...problems.map((problem) => `      ${problem}`),
   ]);
   lines.push(

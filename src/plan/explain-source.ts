@@ -1,10 +1,14 @@
 /**
  * The Rego sources beside a plan: the text of a line, the title of a rule. A bundle names files as they lay when it was
- * built, so a source is found by the end of its path. Pure.
+ * built, so a source is found by the end of its path: all of it but perhaps the name of the directory on top. Two files
+ * of one name are not the same file, and a line of the wrong one would mislead. Pure.
  */
 
 /** Source texts by path. */
 export type Sources = ReadonlyMap<string, string>;
+
+/** The directory of the library, whose files are never those of another directory. */
+const LIBRARY = 'egret';
 
 /** The text of a source; undefined when none fits. */
 export function sourceOf(sources: Sources, file: string): string | undefined {
@@ -14,8 +18,11 @@ export function sourceOf(sources: Sources, file: string): string | undefined {
   let best: string | undefined;
   let longest = 0;
   for (const [path, text] of sources) {
-    const common = commonEnd(path.split('/'), wanted);
-    if (common > longest) [best, longest] = [text, common];
+    const parts = path.split('/');
+    const common = commonEnd(parts, wanted);
+    const whole = common === parts.length || common === wanted.length;
+    const fits = whole || (parts[0] !== LIBRARY && common === wanted.length - 1);
+    if (fits && common > longest) [best, longest] = [text, common];
   }
   return best;
 }
