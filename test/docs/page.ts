@@ -8,8 +8,8 @@ export interface CodeBlock {
   readonly text: string;
   /** The heading of its section. */
   readonly section: string;
-  /** Path and content when the block is a file. */
-  readonly file: { readonly path: string; readonly content: string } | null;
+  /** Its path when the block is a file. */
+  readonly path: string | null;
 }
 
 const FILE = /^# ([\w./-]+\.(?:rego|ya?ml))\n/;
@@ -22,9 +22,7 @@ export function codeBlocks(markdown: string): readonly CodeBlock[] {
   )) {
     if (heading !== undefined) section = heading;
     if (language === undefined) continue;
-    const path = FILE.exec(text)?.[1];
-    const file = path === undefined ? null : { path, content: text.replace(FILE, '') };
-    blocks.push({ language, text, section, file });
+    blocks.push({ language, text, section, path: FILE.exec(text)?.[1] ?? null });
   }
   return blocks;
 }

@@ -25,15 +25,20 @@ export function runBlocks(directory: string, blocks: readonly CodeBlock[]): read
   const work = join(directory, 'work');
   mkdirSync(work, { recursive: true });
   const script = ['exec 2>&1', 'trap \'kill $(jobs -p) 2>/dev/null; wait\' EXIT'];
-  for (const { language, text, file } of blocks) {
-    if (file !== null) script.push(written(file));
+  for (const { language, text, path } of blocks) {
+    if (path !== null) script.push(written(path, text));
     else if (language === 'sh') script.push(text, `printf '%s %s\\n' ${MARK} $?`);
   }
   const { stdout, error } = spawnSync('bash', ['-c', script.join('\n')], {
     cwd: work,
     encoding: 'utf8',
     timeout: TIMEOUT_MS,
-    env: { ...process.env, NO_COLOR: '1', PATH: `${bin}${delimiter}${process.env['PATH']}` },
+    env: {
+      NODE_COMPILE_CACHE: join(directory, '.compile-cache'),
+      ...process.env,
+      NO_COLOR: '1',
+      PATH: `${bin}${delimiter}${process.env['PATH']}`,
+    },
   });
   if (error !== undefined) throw error;
   return [...stdout.matchAll(new RegExp(`([\\s\\S]*?)${MARK} (\\d+)\\n`, 'g'))].map(
@@ -41,5 +46,5 @@ export function runBlocks(directory: string, blocks: readonly CodeBlock[]): read
   );
 }
 
-const written = ({ path, content }: { readonly path: string; readonly content: string }) =>
-  `mkdir -p "$(dirname ${path})" && cat > ${path} <<'${MARK}'\n${content}${MARK}`;
+const written = (path: string, text: string) =>
+  `mkdir -p "$(dirname ${path})" && cat > ${path} <<'${MARK}'\n${text}${MARK}`;
