@@ -70,17 +70,25 @@ async function run(audit: string, options: Options): Promise<number> {
   const json = () => `${JSON.stringify({ ...report, exceeded: over.map(({ text }) => text) })}\n`;
   process.stdout.write(options.json === true ? json() : printable(renderReplay(judged)));
   if (options.html !== undefined) writeFileSync(options.html, renderReplayHtml(judged));
-  checkCompared(audit, report);
+  checkCompared(audit, report, options.openings);
   return over.length === 0 ? 0 : FOUND;
 }
 
 /** A comparison of nothing finds nothing, which must not look like a good result. */
-function checkCompared(audit: string, { decisions, counts }: ReplayReport): void {
+function checkCompared(
+  audit: string,
+  { decisions, counts }: ReplayReport,
+  openings: string | undefined,
+): void {
   if (decisions === 0)
     throw new AuthorError(`${audit}: found no decision, expected recorded calls`);
   if (decisions === counts.not_replayable) {
+    const expected =
+      openings === undefined
+        ? '--openings with the side files'
+        : `values in ${openings}, which are kept for decisions with log contains "full"`;
     throw new AuthorError(
-      `${audit}: found no decision that can be replayed, expected --openings with the side files, or --missing ignore`,
+      `${audit}: found no decision that can be replayed, expected ${expected}, or --missing ignore`,
     );
   }
 }

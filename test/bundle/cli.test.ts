@@ -57,7 +57,10 @@ test('sources become a signed ConfigMap, verified at each step, and opa agrees',
   for (const output of [bundle, again]) {
     const built = egret('build', at('policy'), '-o', output);
     assert.equal(built.status, 0, built.all);
-    assert.match(built.stdout, /(?:b|again)\.tar\.gz: \d+ bytes, (?:not signed|signed by \S+)\nrevision sha256:[0-9a-f]{64}\ndigest /);
+    assert.match(
+      built.stdout,
+      /(?:b|again)\.tar\.gz: \d+ bytes, (?:not signed|signed by \S+)\nrevision sha256:[0-9a-f]{64}\ndigest /,
+    );
   }
   assert.ok(readFileSync(bundle).equals(readFileSync(again)), 'the same sources, the same bytes');
   const signed = egret('sign', bundle, '--signing-key', at('key.pem'), '--key-id', 'team');

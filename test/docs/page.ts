@@ -31,7 +31,9 @@ export function codeBlocks(markdown: string): readonly CodeBlock[] {
 export function expectedOutput(text: string): RegExp {
   const lines = text.split('\n').filter((line, at, all) => line !== '' || at < all.length - 1);
   const parts = lines.map((line) =>
-    line === '…' ? '(?:.*\\n)*?' : `${line.split('…').map(RegExp.escape).join('.*')}\\n`,
+    line === '…' ? '(?:.*\\n)*?' : `${line.split('…').map(literal).join('.*')}\\n`,
   );
   return new RegExp(`^${parts.join('')}$`);
 }
+
+const literal = (text: string) => text.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&');

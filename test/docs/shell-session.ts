@@ -24,7 +24,7 @@ export function runBlocks(directory: string, blocks: readonly CodeBlock[]): read
   chmodSync(join(bin, 'egret'), 0o755);
   const work = join(directory, 'work');
   mkdirSync(work, { recursive: true });
-  const script = ['exec 2>&1', 'trap \'kill $(jobs -p) 2>/dev/null; wait\' EXIT'];
+  const script = ['exec 2>&1', "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT"];
   for (const { language, text, path } of blocks) {
     if (path !== null) script.push(written(path, text));
     else if (language === 'sh') script.push(text, `printf '%s %s\\n' ${MARK} $?`);

@@ -1,6 +1,6 @@
 /** `egret explain`: rules that fired or nearly did, with file, line, compared values and what would have to change. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readArchive } from '../../src/bundle/archive.ts';
@@ -136,6 +136,22 @@ allow contains "in office hours" if {
     /stopped at [\w-]+\/policies\/hours\.rego:7 {2}time\.clock\(input\.time_ns\)\[0\] < 18\n/,
   );
   assert.match(stdout, /must be below 18; it is 19/);
+});
+
+test('a bundle without its sources is told without text, not with lines of another file', (t) => {
+  if (!needsOpa(t)) return;
+  const rego = 'package policies.mail\n\nallow contains "all" if input.tool.known\n';
+  const place = directory(t, { 'policy/policies/mail.rego': rego });
+  const bundle = join(place, 'b.tar.gz');
+  const built = egret(['bundle', 'build', join(place, 'policy'), '-o', bundle]);
+  assert.equal(built.status, 0, built.stderr);
+  const review = '{"request":{"tool":{"name":"x","known":false}}}';
+  const explained = (...more: string[]) =>
+    egret(['explain', bundle, '-', '--all', ...more], review);
+  assert.match(explained().stdout, /stopped at policy\/policies\/mail\.rego:3\n/);
+  const elsewhere = join(place, 'checkout');
+  cpSync(join(place, 'policy'), elsewhere, { recursive: true });
+  assert.match(explained('--source', elsewhere).stdout, /mail\.rego:3 {2}allow contains "all"/);
 });
 
 test('wrong use is exit code 2 and says what was expected', (t) => {
