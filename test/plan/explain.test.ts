@@ -31,7 +31,7 @@ test('an allowed call is exit code 0 and names the rule that fired with its plac
   const { status, stdout, stderr } = egret(['explain', RECEIPTS, '-', '--source', PACKS], mail());
   assert.equal(status, 0, stderr);
   assert.match(stdout, /^allow {2}policy\.allowed\n/);
-  assert.match(stdout, /fired:\n {2}receipts\.allow {2}receipts\/receipts\.rego:14\n/);
+  assert.match(stdout, /fired:\n {2}receipts\.allow {2}receipts\/receipts\.rego:32\n/);
   assert.doesNotMatch(stdout, /would have to change/);
 });
 
@@ -44,16 +44,16 @@ test('a refused call: the deny that fired, the allow that nearly did, and the wa
   const told = stdout.slice(0, stdout.indexOf('almost fired:'));
   assert.match(
     told,
-    /receipts\.deny {2}receipts\/receipts\.rego:49\n {4}gave an attachment was provided/,
+    /receipts\.deny {2}receipts\/receipts\.rego:67\n {4}gave an attachment was provided/,
   );
-  assert.match(told, /because receipts\/receipts\.rego:53 {2}not fresh_upload\(attachment\)\n/);
+  assert.match(told, /because receipts\/receipts\.rego:71 {2}not fresh_upload\(attachment\)\n/);
   assert.match(
     told,
-    /which stopped at receipts\/receipts\.rego:33 {2}attachment\.age_minutes <= config\.attachment_minutes_max\n/,
+    /which stopped at receipts\/receipts\.rego:51 {2}attachment\.age_minutes <= config\.attachment_minutes_max\n/,
   );
   assert.match(
     stdout,
-    /almost fired:\n {2}receipts\.allow {2}receipts\/receipts\.rego:14\n {4}stopped at receipts\/receipts\.rego:18 {2}attachments_fit\n/,
+    /almost fired:\n {2}receipts\.allow {2}receipts\/receipts\.rego:32\n {4}stopped at receipts\/receipts\.rego:36 {2}attachments_fit\n/,
   );
   const ways = stdout.slice(stdout.indexOf('what would have to change:')).split('\n').slice(1, -1);
   assert.deepEqual(ways, [
@@ -77,11 +77,11 @@ test('--json has every rule with place, values and paths; without sources there 
   assert.equal(verdict.reason, 'policy.denied');
   assert.match(verdict.revision, /^sha256:/);
   const deny = fired.find(({ rule }: { rule: string }) => rule === 'deny');
-  assert.deepEqual(deny.place, { file: 'receipts/receipts.rego', line: 49 });
+  assert.deepEqual(deny.place, { file: 'receipts/receipts.rego', line: 67 });
   const because = deny.conditions[0].because;
   assert.deepEqual(
     [because.line, because.text, because.compared.operator, because.compared.subject.path],
-    [33, null, 'lte', 'input.attachments[0].age_minutes'],
+    [51, null, 'lte', 'input.attachments[0].age_minutes'],
   );
   assert.deepEqual([because.compared.subject.value, because.compared.other.value], [500, 30]);
   assert.equal(almost[0].rule, 'allow');
