@@ -77,7 +77,10 @@ fuzz-answers: install ## 200,000 mutated answers of bad tools; SEED=… repeats 
 fuzz-requests: install tools-wire ## 1,000,000 mutated requests before three servers; REQUESTS=… fewer, SEED=… repeats a run
 	@EGRET_FUZZ_REQUESTS=$(or $(REQUESTS),1000000) $(if $(SEED),EGRET_FUZZ_SEED=$(SEED)) node --test --test-reporter=spec test/wire/request-fuzz.test.ts
 
-nightly: fuzz-requests fuzz-answers ## what takes too long for every change
+fuzz-policies: install tools ## 1,000,000 inputs to every policy on three engines; INPUTS=… fewer, SEED=… repeats a run
+	@EGRET_FUZZ_POLICIES=$(or $(INPUTS),1000000) $(if $(SEED),EGRET_FUZZ_SEED=$(SEED)) node --test --test-reporter=spec test/agreement/policies.test.ts
+
+nightly: fuzz-requests fuzz-answers fuzz-policies ## what takes too long for every change
 
 test-net: install tools-net ## attack the fence in real network namespaces (root)
 	@mkdir -p .tools
@@ -132,4 +135,4 @@ docs-check: install ## fail when a generated reference is out of date
 
 ci: test check rego-test docs-check ## what CI runs before the demo and the bench
 
-.PHONY: help install tools tools-lint conformance conformance-cases build demo test fuzz-answers fuzz-requests nightly test-net tools-net tools-wire kill-test check fmt rego-test bundles bench docs docs-check ci
+.PHONY: help install tools tools-lint conformance conformance-cases build demo test fuzz-answers fuzz-requests fuzz-policies nightly test-net tools-net tools-wire kill-test check fmt rego-test bundles bench docs docs-check ci

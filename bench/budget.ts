@@ -2,6 +2,7 @@
  * The budgets of the product and whether a run met them. A budget that compares with a peer is decided only by rows of
  * the same run; without them it is `not measured`, never met. Pure.
  */
+import { type EngineKey, type EngineRow, engineRatio } from './engine-policy.ts';
 import { type Result, validRow } from './result.ts';
 import type { Connections, Row } from './rounds.ts';
 
@@ -22,6 +23,7 @@ export function judgeBudgets(result: Result): BudgetLine[] {
     latency(result),
     memory(result),
     ...micro(result),
+    ...engines(result),
     ...connections(result),
     line('policy rollback in a fleet, command to enforced, p99', 'below 2 s', null, false),
   ];
@@ -99,6 +101,28 @@ function micro({ micro: found }: Result): BudgetLine[] {
       show(verifyRecordsPerSecond, '/s'),
       atLeast(verifyRecordsPerSecond, 100_000),
     ),
+  ];
+}
+
+const PATTERNS = (row: EngineRow) => row.patterns;
+const NO_PATTERNS = (row: EngineRow) => !row.patterns;
+
+function engines({ engines: found }: Result): BudgetLine[] {
+  const beside = (
+    what: string,
+    bar: number,
+    peer: EngineKey,
+    chosen?: (row: EngineRow) => boolean,
+  ) => {
+    const ratio = found === null ? null : engineRatio(found, peer, chosen);
+    const text = ratio === null ? null : `${ratio.toFixed(2)}x`;
+    return line(`engine beside ${what}`, `at least ${bar}x`, text, (ratio ?? 0) >= bar);
+  };
+  return [
+    beside('npm opa-wasm, a policy with patterns', 4, 'npm', PATTERNS),
+    beside('npm opa-wasm, the slower of the policies without', 1, 'npm', NO_PATTERNS),
+    beside('OPA’s server, JSON to JSON, the worst policy', 5, 'opa-server'),
+    beside('opa bench, evaluation alone, the worst policy', 5, 'opa-bench'),
   ];
 }
 

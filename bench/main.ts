@@ -8,6 +8,8 @@ import { join } from 'node:path';
 import { unpackBundle } from './bundle.ts';
 import { Children } from './children.ts';
 import { type Absent, type Contender, isAbsent } from './contender.ts';
+import type { Engines } from './engine-policy.ts';
+import { type EnginesOptions, measureEngines } from './engines.ts';
 import { enter, type Field, startUpstream } from './entrants.ts';
 import { createGenerator } from './generator.ts';
 import { measureInterception } from './interception.ts';
@@ -73,6 +75,7 @@ async function run(options: Options, directory: string, children: Children): Pro
   const interception = options.sections.includes('interception')
     ? await measureInterception(rest)
     : null;
+  const engines = options.sections.includes('engine') ? await enginesOrNull(rest) : null;
   const micro = await measureParts(rest, options.sections);
   return {
     machine: before,
@@ -84,8 +87,19 @@ async function run(options: Options, directory: string, children: Children): Pro
     rows,
     absent,
     micro,
+    engines,
     interception,
   };
+}
+
+/** Engines that cannot be measured are no reason to lose the rest of a run: their budgets are `not measured`. */
+async function enginesOrNull(options: EnginesOptions): Promise<Engines | null> {
+  try {
+    return await measureEngines(options);
+  } catch (error) {
+    say(`NOT MEASURED: policy engines: ${(error as Error).message}`);
+    return null;
+  }
 }
 
 /** On a real disk beside the sources, not in a memory file system: the synced row must reach a device. */

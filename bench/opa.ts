@@ -9,13 +9,18 @@ import { type Child, type Children, waitForPort } from './children.ts';
 const ROOT = join(import.meta.dirname, '..');
 const SOURCES = ['rego/egret', 'rego/packs/receipts', 'rego/packs/mcp-session'];
 
-/** Loopback only, no version check, decision log on the console (a file here), nothing else logged. */
-const serverArguments = (port: number) => [
+/** Loopback only, no version check, nothing logged but errors. */
+const plainArguments = (port: number) => [
   'run',
   '--server',
   '--skip-version-check',
   '--log-level=error',
   `--addr=127.0.0.1:${port}`,
+];
+
+/** The same with the decision log on the console, which is a file here. */
+const serverArguments = (port: number) => [
+  ...plainArguments(port),
   '--set=decision_logs.console=true',
 ];
 
@@ -26,9 +31,25 @@ export interface OpaOptions {
   readonly policyDirectory: string;
 }
 
+/** The Rego sources of the receipts policy. */
+export const receiptsSources = (): string[] =>
+  SOURCES.flatMap((folder) => policyFiles(join(ROOT, folder)));
+
+/** @returns OPA answering POST /v1/data for the given sources and data, without a decision log. */
+export async function startOpaServer(
+  children: Children,
+  program: string,
+  port: number,
+  files: readonly string[],
+): Promise<Child> {
+  const child = children.start('opa-server', program, [...plainArguments(port), ...files]);
+  await waitForPort(child, port);
+  return child;
+}
+
 /** @returns OPA answering POST /v1/data/egret/decision. */
 export async function startOpa(children: Children, options: OpaOptions): Promise<Child> {
-  const files = SOURCES.flatMap((folder) => policyFiles(join(ROOT, folder)));
+  const files = receiptsSources();
   const data = join(options.policyDirectory, 'data.json');
   const args = [...serverArguments(options.port), ...files, data];
   const child = children.start('opa', options.program, args);

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { CONTENDER_KEYS, type ContenderKey } from './contender.ts';
 
 /** What a run measures besides the contenders. */
-export const SECTION_KEYS = ['parts', 'connections', 'interception'] as const;
+export const SECTION_KEYS = ['parts', 'engine', 'connections', 'interception'] as const;
 export type SectionKey = (typeof SECTION_KEYS)[number];
 
 export interface Options {

@@ -3,6 +3,7 @@
  */
 import { judgeBudgets } from './budget.ts';
 import type { ContenderKey, Missing } from './contender.ts';
+import { enginesSection } from './engine-report.ts';
 import { interceptionSection } from './interception-report.ts';
 import { type Micro, type Result, validRow } from './result.ts';
 import { CONNECTIONS, type Connections, type Row } from './rounds.ts';
@@ -20,6 +21,7 @@ export function renderReport(result: Result): string {
     method(result),
     ...(result.rows.length > 0 ? gatewaySections(result) : []),
     ...interceptionSection(result.interception),
+    ...enginesSection(result.engines),
     '## Parts',
     partsTable(result),
     '## Budgets',

@@ -2,6 +2,7 @@
  * What one run of the benchmark found. Pure.
  */
 import type { Absent, ContenderKey } from './contender.ts';
+import type { Engines } from './engine-policy.ts';
 import type { Interception } from './interception.ts';
 import type { Connections, Row } from './rounds.ts';
 
@@ -53,6 +54,8 @@ export interface Result {
   readonly rows: readonly Row[];
   readonly absent: readonly Absent[];
   readonly micro: Micro;
+  /** Null when it was not asked for or could not be measured. */
+  readonly engines: Engines | null;
   /** Null when it was not asked for. */
   readonly interception: Interception | null;
 }

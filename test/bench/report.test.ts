@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { judgeBudgets } from '../../bench/budget.ts';
 import type { ContenderKey } from '../../bench/contender.ts';
+import type { EngineRow } from '../../bench/engine-policy.ts';
 import type { InterceptionRow } from '../../bench/interception.ts';
 import { parseOptions } from '../../bench/options.ts';
 import { renderReport } from '../../bench/report.ts';
@@ -62,6 +63,7 @@ function result(rows: readonly Row[], micro: Partial<Result['micro']> = {}): Res
       notes: [],
       ...micro,
     },
+    engines: null,
     interception: null,
   };
 }
@@ -216,6 +218,61 @@ describe('the interception section', () => {
   });
 });
 
+describe('the policy engines', () => {
+  const us = { egret: 20, npm: 80, 'opa-server': 100, 'opa-bench': 100 };
+  const row = (patterns: boolean, change: Partial<EngineRow> = {}): EngineRow => ({
+    title: patterns ? 'patterns' : 'plain',
+    patterns,
+    us,
+    invalid: null,
+    ...change,
+  });
+  const withEngines = (...rows: readonly EngineRow[]): Result => ({
+    ...result([]),
+    engines: {
+      rounds: 3,
+      seconds: 1,
+      inputBytes: 1024,
+      opaVersion: '1',
+      npmVersion: '2',
+      rows,
+    },
+  });
+  const slower = { us: { ...us, npm: 79.9, 'opa-server': 99.9, 'opa-bench': 99.9 } };
+
+  test('four times npm with patterns, as fast without and five times OPA meet the budgets', () => {
+    const found = withEngines(row(true), row(false, { us: { ...us, npm: 20 } }));
+    assert.equal(standing(found, 'with patterns'), 'met');
+    assert.equal(standing(found, 'policies without'), 'met');
+    assert.equal(standing(found, 'JSON to JSON'), 'met');
+    assert.equal(standing(found, 'evaluation alone'), 'met');
+  });
+  test('the worst policy decides', () => {
+    const found = withEngines(
+      row(true, slower),
+      row(false),
+      row(false, { us: { ...us, npm: 19.9 } }),
+    );
+    assert.equal(standing(found, 'with patterns'), 'not met');
+    assert.equal(standing(found, 'policies without'), 'not met');
+    assert.equal(standing(found, 'JSON to JSON'), 'not met');
+    assert.equal(standing(found, 'evaluation alone'), 'not met');
+  });
+  test('engines that answered differently, or were not there, leave the budgets not measured', () => {
+    const differed = row(true, { invalid: 'the engines did not give the same answer' });
+    assert.equal(standing(withEngines(differed), 'with patterns'), 'not measured');
+    assert.match(renderReport(withEngines(differed)), /patterns does not count: the engines/);
+    const alone = row(false, { us: { ...us, 'opa-server': null, 'opa-bench': null } });
+    assert.equal(standing(withEngines(alone), 'JSON to JSON'), 'not measured');
+    assert.equal(standing(withEngines(), 'with patterns'), 'not measured');
+  });
+  test('the section shows times and ratios', () => {
+    const text = renderReport(withEngines(row(true)));
+    assert.match(text, /\| patterns +\| 20\.0 µs \| +80\.0 µs \|/);
+    assert.match(text, /\| patterns +\| +4\.00x \| +5\.00x \| +5\.00x \|/);
+  });
+});
+
 describe('the command line', () => {
   test('only a whole run is complete', () => {
     assert.equal(parseOptions([]).complete, true);
@@ -230,7 +287,7 @@ describe('the command line', () => {
     assert.deepEqual(sections.only, []);
     assert.deepEqual(sections.sections, ['connections', 'interception']);
     assert.deepEqual(parseOptions(['--only', 'nginx']).sections, []);
-    assert.deepEqual(parseOptions([]).sections, ['parts', 'connections', 'interception']);
+    assert.deepEqual(parseOptions([]).sections, ['parts', 'engine', 'connections', 'interception']);
   });
   test('an unknown contender or a bad number of seconds is refused by name', () => {
     assert.throws(

@@ -1,7 +1,7 @@
 /** Host builtins on documents and times beside the real OPA: the same calls, the same results. */
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { RegoValue } from '../../src/decision/rego-value.ts';
+import { canonicalRego, type RegoValue } from '../../src/decision/rego-value.ts';
 import { type BuiltinCall, compareWithOpa, every, sample } from './opa-oracle.ts';
 
 const object = (fields: Readonly<Record<string, RegoValue>>): RegoValue =>
@@ -203,10 +203,20 @@ test('documents are checked against JSON Schema as in OPA, with the same words',
     '[]',
     '["a", 5, 3]',
     '{"a": "2026-01-01T00:00:00Z"}',
+    '{"b": 1, "c": 2, "d": 3, "e": 4, "f": 5}',
   ];
   const verdicts = every('json.verify_schema', schemas.slice(0, 12));
-  compareWithOpa(t, [...verdicts, ...every('json.match_schema', documents, schemas)]);
+  const matches = every('json.match_schema', documents, schemas);
+  compareWithOpa(t, [...verdicts, ...matches], faultsInOrder);
 });
+
+/** OPA walks a hash table over the members of a document, so the order of the faults is another in every run. */
+function faultsInOrder(result: RegoValue): RegoValue {
+  if (!Array.isArray(result) || !Array.isArray(result[1])) return result;
+  const faults = (result[1] as RegoValue[]).map((fault) => [canonicalRego(fault), fault] as const);
+  const sorted = faults.sort(([one], [other]) => (one < other ? -1 : 1));
+  return [result[0] as RegoValue, sorted.map(([, fault]) => fault)];
+}
 
 test('templates are filled in as in OPA', (t) => {
   const values = object({

@@ -97,7 +97,7 @@ const call = fc.record(
  * JSON that every engine reads alike: no lone surrogates, no NUL, which C texts end at, and no tiny numbers: WebAssembly
  * adds 5e-324 to 20000000 exactly, the plan engine has the digits of a double for a fraction.
  */
-const readable = (value: unknown) => {
+export const readable = (value: unknown) => {
   const text = JSON.stringify(value);
   if (text === undefined || !text.isWellFormed()) return false;
   return !/\\u(?:d[89ab]|0000)|[0-9]e-[0-9]/i.test(text);
