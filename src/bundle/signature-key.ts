@@ -10,23 +10,7 @@ import {
   type KeyObject,
   X509Certificate,
 } from 'node:crypto';
-
-/** The algorithms of OPA's bundle signatures. */
-export const ALGORITHMS = [
-  'ES256',
-  'ES384',
-  'ES512',
-  'HS256',
-  'HS384',
-  'HS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'RS256',
-  'RS384',
-  'RS512',
-] as const;
-export type SignatureAlgorithm = (typeof ALGORITHMS)[number];
+import type { SignatureAlgorithm } from '../config/bundle.ts';
 
 export interface VerificationKey {
   /** Name of the key, which a signature may give as `kid`. */

@@ -8,6 +8,7 @@ import { decodeProtectedHeader } from 'jose/decode/protected_header';
 import { CompactSign } from 'jose/jws/compact/sign';
 import { compactVerify } from 'jose/jws/compact/verify';
 import { z } from 'zod';
+import type { SignatureAlgorithm } from '../config/bundle.ts';
 import {
   type BundleError,
   type BundleErrorCode,
@@ -17,7 +18,7 @@ import {
   refuseBundle,
 } from './bundle-error.ts';
 import { HASHES, HashFormError, hashOfFile } from './hash-form.ts';
-import type { SignatureAlgorithm, VerificationKey } from './signature-key.ts';
+import type { VerificationKey } from './signature-key.ts';
 
 export const SIGNATURES_FILE = '.signatures.json';
 

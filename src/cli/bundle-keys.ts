@@ -5,7 +5,8 @@
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import type { SignOptions, Verification } from '../bundle/signature.ts';
-import { ALGORITHMS, KeyError, signingKey, verificationKey } from '../bundle/signature-key.ts';
+import { KeyError, signingKey, verificationKey } from '../bundle/signature-key.ts';
+import { ALGORITHMS } from '../config/bundle.ts';
 import { loadConfig } from '../config/load.ts';
 import { verificationOf } from '../sidecar/verification.ts';
 import { KitError } from './kit-verb.ts';

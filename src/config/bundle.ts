@@ -4,6 +4,23 @@
  */
 import { z } from 'zod';
 
+/** The algorithms of OPA's bundle signatures. */
+export const ALGORITHMS = [
+  'ES256',
+  'ES384',
+  'ES512',
+  'HS256',
+  'HS384',
+  'HS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'RS256',
+  'RS384',
+  'RS512',
+] as const;
+export type SignatureAlgorithm = (typeof ALGORITHMS)[number];
+
 const name = z
   .string()
   .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'expected a DNS label: a-z, 0-9 and -');
@@ -18,20 +35,7 @@ const keySchema = z
         'Name of the key, as a signature may give it (`kid`). Several keys allow a change.',
       ),
     algorithm: z
-      .enum([
-        'ES256',
-        'ES384',
-        'ES512',
-        'HS256',
-        'HS384',
-        'HS512',
-        'PS256',
-        'PS384',
-        'PS512',
-        'RS256',
-        'RS384',
-        'RS512',
-      ])
+      .enum(ALGORITHMS)
       .describe(
         'The one algorithm this key verifies. What a signature says about it never counts.',
       ),

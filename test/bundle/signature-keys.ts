@@ -2,7 +2,7 @@
 import { createSecretKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { writeArchive } from '../../src/bundle/archive-writer.ts';
 import { SIGNATURES_FILE, signatureOver, type Verification } from '../../src/bundle/signature.ts';
-import type { SignatureAlgorithm } from '../../src/bundle/signature-key.ts';
+import type { SignatureAlgorithm } from '../../src/config/bundle.ts';
 
 export interface KeyPair {
   readonly signing: KeyObject;

@@ -9,13 +9,8 @@ import { readArchive } from '../../src/bundle/archive.ts';
 import { BundleRefused } from '../../src/bundle/bundle-error.ts';
 import { HashFormError, hashOfFile, structuredForm } from '../../src/bundle/hash-form.ts';
 import { SIGNATURES_FILE, verifySignature } from '../../src/bundle/signature.ts';
-import {
-  ALGORITHMS,
-  KeyError,
-  type SignatureAlgorithm,
-  signingKey,
-  verificationKey,
-} from '../../src/bundle/signature-key.ts';
+import { KeyError, signingKey, verificationKey } from '../../src/bundle/signature-key.ts';
+import { ALGORITHMS, type SignatureAlgorithm } from '../../src/config/bundle.ts';
 import { needsOpa, opa, sourceDirectory } from '../policy/opa.ts';
 import { contentOf, filesOf } from './bundle-files.ts';
 import { archiveOf, keyPair, signed, verificationWith } from './signature-keys.ts';

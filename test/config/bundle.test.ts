@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { ALGORITHMS } from '../../src/bundle/signature-key.ts';
+import { ALGORITHMS } from '../../src/config/bundle.ts';
 import { ConfigError, loadConfig } from '../../src/config/load.ts';
 import { StartError } from '../../src/sidecar/start-error.ts';
 import { verificationOf } from '../../src/sidecar/verification.ts';

@@ -13,7 +13,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   identity: ['call', 'decision'],
   credential: ['call', 'decision'],
   state: ['decision/reason.ts'],
-  bundle: ['call', 'decision', 'plan'],
+  bundle: ['call', 'config/bundle.ts', 'decision', 'plan'],
   plan: ['decision'],
   rollout: ['call', 'decision'],
   audit: ['call', 'decision'],
