@@ -5,8 +5,8 @@
 
 import type { PolicyInput } from '../decision/input.ts';
 import { renderPolicyInput } from '../decision/input.ts';
+import { CLASSES, classOf, type DifferenceClass, type Said } from '../rollout/difference.ts';
 import { vocabularyOf } from './constants.ts';
-import { CLASSES, classOf, type DifferenceClass, type Said } from './difference.ts';
 import { generated, simpler, varied } from './generate.ts';
 import type { LoadedPolicy } from './policy-source.ts';
 import { seeded } from './random.ts';

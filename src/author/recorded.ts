@@ -8,7 +8,7 @@ import { type Opening, opens } from '../audit/commitment.ts';
 import type { LogLine } from '../audit/read-log.ts';
 import type { Json } from '../call/tool-call.ts';
 import type { PolicyInput } from '../decision/input.ts';
-import type { Said } from './difference.ts';
+import type { Said } from '../rollout/difference.ts';
 import { type InputReads, partsOf } from './input-reads.ts';
 import { restored } from './recorded-input.ts';
 

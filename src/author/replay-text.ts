@@ -2,7 +2,7 @@
  * A replay for people: as text for a terminal and as one HTML page that needs nothing else. Neither holds arguments of
  * calls, only what stands in the clear in the audit log. Pure.
  */
-import { CLASSES, type DifferenceClass, type Said } from './difference.ts';
+import { CLASSES, type DifferenceClass, type Said } from '../rollout/difference.ts';
 import { escaped } from './junit.ts';
 import type { ReplayExample, ReplayReport } from './replay.ts';
 import type { Threshold } from './threshold.ts';

@@ -7,7 +7,13 @@
 import type { LogLine } from '../audit/read-log.ts';
 import { decide } from '../decision/decide.ts';
 import type { PolicyInput } from '../decision/input.ts';
-import { CLASSES, classOf, type DifferenceClass, type Said, saidBy } from './difference.ts';
+import {
+  CLASSES,
+  classOf,
+  type DifferenceClass,
+  type Said,
+  saidBy,
+} from '../rollout/difference.ts';
 import { type InputReads, inputReads, PLAN_FILE } from './input-reads.ts';
 import type { Openings } from './openings.ts';
 import type { LoadedPolicy } from './policy-source.ts';

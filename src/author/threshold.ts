@@ -1,7 +1,7 @@
 /**
  * Thresholds for CI: `newly_allowed>0,newly_denied>5%`. A percentage is of the decisions that were compared. Pure.
  */
-import { CLASSES, type DifferenceClass } from './difference.ts';
+import { CLASSES, type DifferenceClass } from '../rollout/difference.ts';
 
 export interface Threshold {
   readonly text: string;

@@ -6,11 +6,11 @@ import { Command } from 'commander';
 import { linesOf } from '../audit/read-log.ts';
 import { printable } from '../audit/report.ts';
 import { DIFF_CLASSES, type DiffReport, diff, type RecordedInput } from '../author/diff.ts';
-import type { Said } from '../author/difference.ts';
 import { type InputReads, inputReads, PLAN_FILE } from '../author/input-reads.ts';
 import { NO_OPENINGS, type Openings, openOpenings } from '../author/openings.ts';
 import { type LoadedPolicy, loadPolicy } from '../author/policy-source.ts';
 import { fitting, recordedDecision, restoredInput } from '../author/recorded.ts';
+import type { Said } from '../rollout/difference.ts';
 import { FOUND, numberOption } from './author-verb.ts';
 import { progressOf, runVerb } from './kit-verb.ts';
 
