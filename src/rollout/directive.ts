@@ -41,6 +41,8 @@ const revisionSchema = z.strictObject({
   digest,
   /** For people; the digest is what counts. */
   revision: z.string().max(256),
+  /** ConfigMaps that the copy is kept in (src/rollout/objects.ts). */
+  pieces: z.int().min(1).max(64),
 });
 export type RevisionName = z.output<typeof revisionSchema>;
 

@@ -7,11 +7,8 @@ import type { Directive, PauseReason, Phase, RevisionName } from './directive.ts
 import type { PolicySetSpec } from './policy-set.ts';
 import type { Example } from './report.ts';
 
-/** A stored, immutable copy of a bundle. */
-export interface StoredRevision extends RevisionName {
-  /** Pieces of the copy; their names follow from set and digest. */
-  readonly pieces: number;
-}
+/** A bundle that passed the gate of the controller and of which an immutable copy is kept. */
+export type StoredRevision = RevisionName;
 
 /** A decision of a human, with who and why as far as they are known. */
 export interface Approval {
