@@ -29,18 +29,39 @@ export interface ConfigMapOptions {
   readonly immutable: boolean;
 }
 
+/** A bundle ConfigMap as the Kubernetes API takes it. */
+export interface BundleObject {
+  readonly apiVersion: 'v1';
+  readonly kind: 'ConfigMap';
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations: Readonly<Record<string, string>>;
+  };
+  readonly immutable?: true;
+  readonly binaryData: Readonly<Record<string, string>>;
+}
+
 /** @returns YAML documents, one per piece. */
-export function renderConfigMaps(archive: Uint8Array, options: ConfigMapOptions): string {
+export const renderConfigMaps = (archive: Uint8Array, options: ConfigMapOptions): string =>
+  bundleObjects(archive, options)
+    // One line per piece: base64 folded by YAML would be read back, but nobody could compare it.
+    .map((document) => `---\n${stringify(document, { lineWidth: 0 })}`)
+    .join('');
+
+/** @returns one object per piece, in order. */
+export function bundleObjects(archive: Uint8Array, options: ConfigMapOptions): BundleObject[] {
   const count = Math.max(1, Math.ceil(archive.length / options.chunkBytes));
   const digest = digestOf(archive);
   return Array.from({ length: count }, (_, index) => {
     const start = index * options.chunkBytes;
     const piece = archive.subarray(start, start + options.chunkBytes);
-    const document = {
+    return {
       apiVersion: 'v1',
       kind: 'ConfigMap',
       metadata: {
-        name: count === 1 ? options.name : `${options.name}-${index}`,
+        name: pieceName(options.name, index, count),
         ...(options.namespace === null ? {} : { namespace: options.namespace }),
         labels: { [`${GROUP}/bundle`]: labelOf(options.name) },
         annotations: {
@@ -53,10 +74,12 @@ export function renderConfigMaps(archive: Uint8Array, options: ConfigMapOptions)
       ...(options.immutable ? { immutable: true } : {}),
       binaryData: { [keyOf(index, count)]: Buffer.from(piece).toString('base64') },
     };
-    // One line per piece: base64 folded by YAML would be read back, but nobody could compare it.
-    return `---\n${stringify(document, { lineWidth: 0 })}`;
-  }).join('');
+  });
 }
+
+/** Name of the object that holds a piece. */
+export const pieceName = (name: string, index: number, count: number): string =>
+  count === 1 ? name : `${name}-${index}`;
 
 /** A label holds less than a name. */
 const labelOf = (name: string) => name.slice(0, 63).replace(/[^a-z0-9]+$/, '');
@@ -93,13 +116,21 @@ interface Piece {
  * @throws BundleRefused `configmap_invalid`, `digest_mismatch`
  */
 export function readConfigMaps(text: string, file: string): Uint8Array {
+  const documents = [...parseAllDocuments(text, { logLevel: 'error' })];
+  if (documents.some(({ errors }) => errors.length > 0)) {
+    refuseBundle('configmap_invalid', { file }, 'broken YAML', 'ConfigMaps');
+  }
+  return joinObjects(
+    documents.map((document) => document.toJS({ maxAliasCount: 0 }) as unknown),
+    file,
+  );
+}
+
+/** As `readConfigMaps`, on objects of the Kubernetes API. */
+export function joinObjects(objects: readonly unknown[], file: string): Uint8Array {
   const refuse = (found: string, expected: string) =>
     refuseBundle('configmap_invalid', { file }, found, expected);
-  const documents = parseAllDocuments(text, { logLevel: 'error' });
-  const pieces = [...documents].flatMap((document) => {
-    if (document.errors.length > 0) return refuse('broken YAML', 'ConfigMaps');
-    return pieceOf(document.toJS({ maxAliasCount: 0 }) as unknown);
-  });
+  const pieces = objects.flatMap(pieceOf);
   const [first] = pieces;
   if (first === undefined) return refuse('no piece of a bundle', 'ConfigMaps with a bundle');
   if (pieces.some((piece) => piece.digest !== first.digest || piece.count !== first.count)) {
