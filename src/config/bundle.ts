@@ -58,7 +58,7 @@ const keySchema = z
     message: 'expected exactly one of file and env',
   });
 
-const verificationSchema = z
+export const verificationSchema = z
   .strictObject({
     keys: z
       .array(keySchema)

@@ -16,18 +16,28 @@ export class ConfigError extends Error {
 /**
  * @throws ConfigError when the file cannot be read, is not YAML or does not fit the schema.
  */
-export function loadConfig(file: string): Config {
-  let text: string;
+export const loadConfig = (file: string): Config =>
+  absolutePaths(parseConfig(readConfigFile(file), file), dirname(resolve(file)));
+
+/** @throws ConfigError when it cannot be read. */
+export function readConfigFile(file: string): string {
   try {
-    text = readFileSync(file, 'utf8');
+    return readFileSync(file, 'utf8');
   } catch (error) {
     throw new ConfigError(`${file}: cannot be read: ${(error as Error).message}`, { cause: error });
   }
-  return absolutePaths(parseConfig(text, file), dirname(resolve(file)));
 }
 
 /** As `loadConfig`, on text; paths stay as they are written. */
-export function parseConfig(text: string, file: string): Config {
+export const parseConfig = (text: string, file: string): Config =>
+  parseDocumentOf(configSchema, text, file);
+
+/** A YAML document of any of our schemas. @throws ConfigError when it is not YAML or does not fit. */
+export function parseDocumentOf<S extends z.ZodType>(
+  schema: S,
+  text: string,
+  file: string,
+): z.output<S> {
   const lines = new LineCounter();
   const document = parseDocument(text, {
     lineCounter: lines,
@@ -42,7 +52,7 @@ export function parseConfig(text: string, file: string): Config {
     );
   }
   const value = plainValue(document, file);
-  const parsed = configSchema.safeParse(value);
+  const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const place = (path: readonly PropertyKey[]) => {
     const node = document.getIn(path as string[], true) as { range?: [number] } | undefined;
@@ -90,7 +100,7 @@ const firstLine = (text: string) => text.split('\n', 1)[0] ?? '';
 
 type KeyConfig = NonNullable<Config['bundles'][number]['verification']>['keys'][number];
 
-const absoluteKey = (at: (path: string) => string) => (key: KeyConfig) =>
+export const absoluteKey = (at: (path: string) => string) => (key: KeyConfig) =>
   key.file === undefined ? key : { ...key, file: at(key.file) };
 
 function absolutePaths(config: Config, base: string): Config {

@@ -38,7 +38,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   docs: ['decision', 'telemetry', 'config'],
 };
 /** They put the parts together and may import everything below; nothing imports them but the ones to their right. */
-const COMPOSITION = ['sidecar', 'cli', 'main.ts'];
+const COMPOSITION = ['sidecar', 'controller', 'cli', 'main.ts'];
 /** Constants of the build, for everybody. */
 const SHARED = ['version.ts'];
 
