@@ -144,6 +144,12 @@ function collect({ origins, records }: RequestStage, ledger: Ledger): void {
   ledger.compare((leaf) => records.recorded(leaf));
 }
 
+/** Captured ports sniff TLS by its first byte, 0x16, and refuse in its own words: a fatal alert of seven bytes. */
+const isTlsRefusal = (at: Listener, pieces: readonly string[], raw: string) =>
+  at === 'capture:80' &&
+  pieces.join('').startsWith('\x16') &&
+  /^\x15\x03.\x00\x02\x02.$/s.test(raw);
+
 /** One connection: everything is written, the answers are awaited, the client leaves. */
 async function strike(stage: RequestStage, ledger: Ledger, round: number): Promise<void> {
   const dice = rollDice(SEED, round);
@@ -156,7 +162,7 @@ async function strike(stage: RequestStage, ledger: Ledger, round: number): Promi
   const { raw, hung } = await send(stage.sidecar.ports[at], pieces);
   const told = JSON.stringify(pieces);
   if (hung) ledger.findings.push(`round ${round}: the connection is kept: ${told}`);
-  if (raw !== '' && !raw.startsWith('HTTP/1.1 ')) {
+  if (raw !== '' && !raw.startsWith('HTTP/1.1 ') && !isTlsRefusal(at, pieces, raw)) {
     ledger.findings.push(`round ${round}: no HTTP in the answer: ${raw.slice(0, 200)} to ${told}`);
   }
   for (const [, nonce = ''] of raw.matchAll(/\r\nx-nonce: *([^\r\n]*)/gi)) {
