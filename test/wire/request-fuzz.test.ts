@@ -148,7 +148,9 @@ function collect({ origins, records }: RequestStage, ledger: Ledger): void {
 const isTlsRefusal = (at: Listener, pieces: readonly string[], raw: string) =>
   at === 'capture:80' &&
   pieces.join('').startsWith('\x16') &&
-  /^\x15\x03.\x00\x02\x02.$/s.test(raw);
+  raw.length === 7 &&
+  raw.startsWith('\x15\x03') &&
+  raw[5] === '\x02';
 
 /** One connection: everything is written, the answers are awaited, the client leaves. */
 async function strike(stage: RequestStage, ledger: Ledger, round: number): Promise<void> {
