@@ -4,6 +4,7 @@ import { builtinModules } from 'node:module';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { REASONS } from '../src/decision/reason.ts';
+import { CONTROLLER_METRICS } from '../src/telemetry/controller-metric.ts';
 import { EVENTS } from '../src/telemetry/log-event.ts';
 import { METRICS, type MetricDeclaration, type Unit } from '../src/telemetry/metric-catalogue.ts';
 import { ATTRIBUTES } from '../src/telemetry/semconv.ts';
@@ -113,7 +114,8 @@ rule('every reason code is named in a test', () => {
 
 rule('every metric has a unit in its name, a help sentence and a row in docs/metrics.md', () => {
   const documented = readIfThere('docs/metrics.md');
-  return Object.values<MetricDeclaration>(METRICS).flatMap((metric) => [
+  const all = [...Object.values(METRICS), ...Object.values(CONTROLLER_METRICS)];
+  return all.flatMap((metric: MetricDeclaration) => [
     ...(fitsUnit(metric) ? [] : [`${metric.name}: the name does not say ${metric.unit}`]),
     ...(/^[A-Z].{10,}\.$/.test(metric.help) ? [] : [`${metric.name}: help is not a sentence`]),
     ...(documented.includes(`\`${metric.name}\``) ? [] : [`docs/metrics.md:1: no ${metric.name}`]),
@@ -235,13 +237,14 @@ const ENDINGS: Readonly<Record<Unit, RegExp>> = {
   tunnels: /_tunnels$/,
   records: /_(records|size)$/,
   files: /_registered$/,
-  one: /_info$/,
-  truth: /_proven$/,
+  one: /_(info|phase)$/,
+  truth: /_(proven|leader)$/,
   evaluations: /_total$/,
   activations: /_total$/,
   bundles: /_total$/,
   errors: /_total$/,
-  items: /_total$/,
+  items: /_(total|sidecars|requests)$/,
+  ratio: /_ratio$/,
 };
 
 function fitsUnit({ name, type, unit }: MetricDeclaration): boolean {

@@ -3,22 +3,30 @@
  * reason codes and configuration as Markdown. Pure.
  */
 import { REASONS, type Reason } from '../decision/reason.ts';
+import { CONTROLLER_METRICS } from '../telemetry/controller-metric.ts';
 import { METRICS, type MetricDeclaration } from '../telemetry/metric-catalogue.ts';
 
 const GENERATED = '<!-- Rendered from source by `make docs`. Do not edit. -->';
 
-export function renderMetricReference(): string {
-  const rows = Object.values<MetricDeclaration>(METRICS).map((metric) => [
+const metricTable = (metrics: Readonly<Record<string, MetricDeclaration>>) => {
+  const rows = Object.values(metrics).map((metric) => [
     `\`${metric.name}\``,
     metric.exemplars === true ? `${metric.type}, exemplars` : metric.type,
     metric.unit,
     metric.labels.map((label) => `\`${label}\``).join(', ') || '–',
     metric.help,
   ]);
+  return table(['metric', 'type', 'unit', 'labels', 'meaning'], rows);
+};
+
+export function renderMetricReference(): string {
   return page('Metrics', [
     'Prometheus metrics of `egret sidecar`, served as OpenMetrics text under `/metrics` of the admin listener.',
     'Label values are bounded: `tool` names a tool of the catalogue (at most 500, the rest is `other`), `reason` is a [reason code](reason-codes.md), everything else is a closed set or a configured name. Exemplars hold the `trace_id` of a sampled call.',
-    table(['metric', 'type', 'unit', 'labels', 'meaning'], rows),
+    metricTable(METRICS),
+    '## Controller',
+    'Metrics of `egret controller`, served in the same way. `set` is a policy set, `phase` and `reason` are those of a [rollout](rollout.md).',
+    metricTable(CONTROLLER_METRICS),
   ]);
 }
 

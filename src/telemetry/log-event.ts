@@ -150,6 +150,53 @@ export const EVENTS = {
     fields: { listener: 'text', reason: 'text', decision_id: 'text' },
     message: 'a credential was refused',
   },
+  'controller.starting': {
+    level: 'info',
+    fields: { version: 'text', config: 'text', namespace: 'text', identity: 'text' },
+    message: 'starting',
+  },
+  'controller.listening': {
+    level: 'info',
+    fields: { listener: 'text', address: 'text', port: 'number' },
+    message: 'listening',
+  },
+  'controller.leading': {
+    level: 'info',
+    fields: { identity: 'text', leads: 'flag' },
+    message: 'leadership changed',
+  },
+  'controller.failed': {
+    level: 'warn',
+    fields: { operation: 'text', set: 'text', error: 'text' },
+    message: 'something went wrong and is tried again',
+  },
+  'controller.stopped': {
+    level: 'info',
+    fields: { signal: 'text' },
+    message: 'stopped',
+  },
+  'rollout.moved': {
+    level: 'info',
+    fields: {
+      set: 'text',
+      phase: 'text',
+      rollout: 'text',
+      step: 'number',
+      weight_percent: 'number',
+      message: 'text',
+    },
+    message: 'the state of a policy set changed',
+  },
+  'rollout.event': {
+    level: 'info',
+    fields: { set: 'text', reason: 'text', text: 'text' },
+    message: 'something happened to a rollout',
+  },
+  'rollout.invalid': {
+    level: 'warn',
+    fields: { set: 'text', error: 'text' },
+    message: 'a policy set cannot be read; it stays as it was',
+  },
   'log.suppressed': {
     level: 'warn',
     fields: { suppressed: 'text', count: 'number' },

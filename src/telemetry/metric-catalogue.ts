@@ -17,6 +17,7 @@ export type Unit =
   | 'records'
   | 'files'
   | 'items'
+  | 'ratio'
   | 'one'
   | 'truth';
 

@@ -121,7 +121,7 @@ const LABEL_CHARS_MAX = 128;
 const LAG_RESOLUTION_MS = 10;
 const OTHER = 'other';
 
-const OPEN_METRICS = Registry.OPENMETRICS_CONTENT_TYPE;
+export const OPEN_METRICS = Registry.OPENMETRICS_CONTENT_TYPE;
 type OpenRegistry = Registry<OpenMetricsContentType>;
 
 export function createMetrics(options: MetricsOptions): Metrics {
@@ -150,7 +150,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
 type Make = ReturnType<typeof declared>;
 
 /** Constructors for declared metrics. The names of labels come from the declaration and are checked by type. */
-function declared(registry: OpenRegistry) {
+export function declared(registry: OpenRegistry) {
   const base = (metric: MetricDeclaration, collect?: () => void) => ({
     name: metric.name,
     help: metric.help,
