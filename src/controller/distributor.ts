@@ -10,12 +10,13 @@
  * | `POST /v1/reports` | 204 |
  * | `GET /v1/peers/reports` | the newest report of each sidecar; for the other replicas only |
  *
- * Shell: owns the requests that wait.
+ * Shell: owns the requests that wait, in waiting-room.ts.
  */
 import express, { type Express, type Request, type Response } from 'express';
 import { bareApp } from '../control/admin.ts';
 import { DIGEST, type Directive } from '../rollout/directive.ts';
 import { REPORT_BYTES_MAX, type Report, reportSchema } from '../rollout/report.ts';
+import { WaitingRoom } from './waiting-room.ts';
 
 /** Who a token belongs to. */
 export type Bearer =
@@ -41,6 +42,8 @@ export type DistributorRoute = 'directive' | 'bundle' | 'report' | 'peers' | 'ot
 
 export interface Distributor {
   readonly app: Express;
+  /** How many wait. */
+  waiting(): number;
   /** A directive changed: answers those who wait for it. */
   changed(set: string): void;
   /** Answers everyone who waits. */
@@ -48,12 +51,9 @@ export interface Distributor {
 }
 
 const WAIT_SECONDS_MAX = 60;
-/** Requests that wait; more are answered at once. Each holds one connection. */
-const WAITING_MAX = 20_000;
 
 export function createDistributor(parts: DistributorParts): Distributor {
-  const waiting = new Map<string, Set<() => void>>();
-  let waiters = 0;
+  const room = new WaitingRoom();
   const app = bareApp();
   app.use((_request, response, next) => {
     response.set('cache-control', 'no-store');
@@ -75,36 +75,7 @@ export function createDistributor(parts: DistributorParts): Distributor {
       return answer({ parts, request, response, bearer });
     });
 
-  const news = (set: string, seconds: number, response: Response) =>
-    new Promise<void>((resolve) => {
-      const here = waiting.get(set) ?? new Set();
-      waiting.set(set, here);
-      const done = () => {
-        clearTimeout(timer);
-        if (here.delete(done)) waiters -= 1;
-        if (here.size === 0) waiting.delete(set);
-        resolve();
-      };
-      const timer = setTimeout(done, seconds * 1000);
-      here.add(done);
-      waiters += 1;
-      response.once('close', done);
-    });
-
-  route('directive', 'GET', '/v1/sets/:set/directive', async ({ request, response }) => {
-    const set = String(request.params['set']);
-    const known = request.get('if-none-match');
-    const seconds = waitOf(request.query['wait']);
-    if (known !== undefined && known === etagOf(parts.directive(set)) && waiters < WAITING_MAX) {
-      if (seconds > 0) await news(set, seconds, response);
-    }
-    if (response.destroyed) return;
-    const directive = parts.directive(set);
-    if (directive === null) return refuse(response, 404, 'expected a set that has a state');
-    response.set('etag', etagOf(directive));
-    if (known === etagOf(directive)) response.status(304).end();
-    else response.json(directive);
-  });
+  route('directive', 'GET', '/v1/sets/:set/directive', (exchange) => sendDirective(exchange, room));
   route('bundle', 'GET', '/v1/sets/:set/bundles/:digest', sendBundle);
   route('report', 'POST', '/v1/reports', takeReport);
   route('peers', 'GET', '/v1/peers/reports', async ({ response, bearer }) => {
@@ -120,15 +91,11 @@ export function createDistributor(parts: DistributorParts): Distributor {
     if (response.headersSent) response.destroy();
     else refuse(response, 500, 'a bug');
   });
-  const wake = (set: string) => {
-    for (const done of [...(waiting.get(set) ?? [])]) done();
-  };
   return {
     app,
-    changed: wake,
-    close: () => {
-      for (const set of [...waiting.keys()]) wake(set);
-    },
+    waiting: () => room.size,
+    changed: (set) => room.wake(set),
+    close: () => room.wakeAll(),
   };
 }
 
@@ -139,6 +106,24 @@ interface Exchange {
   readonly bearer: Bearer;
 }
 type Answer = (exchange: Exchange) => Promise<void>;
+
+async function sendDirective(
+  { parts, request, response }: Exchange,
+  room: WaitingRoom,
+): Promise<void> {
+  const set = String(request.params['set']);
+  const known = request.get('if-none-match');
+  if (known !== undefined && known === etagOf(parts.directive(set))) {
+    const ms = waitOf(request.query['wait']) * 1000;
+    await room.wait(set, ms, (gone) => response.once('close', gone));
+    if (response.destroyed) return;
+  }
+  const directive = parts.directive(set);
+  if (directive === null) return refuse(response, 404, 'expected a set that has a state');
+  response.set('etag', etagOf(directive));
+  if (known === etagOf(directive)) response.status(304).end();
+  else response.json(directive);
+}
 
 async function sendBundle({ parts, request, response }: Exchange): Promise<void> {
   const { set, digest } = request.params as { set: string; digest: string };
