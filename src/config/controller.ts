@@ -104,6 +104,14 @@ export const controllerSchema = z.strictObject({
     })
     .prefault({})
     .describe('The gate that a candidate must pass before any sidecar hears of it.'),
+  writeIntervalSeconds: z
+    .int()
+    .min(0)
+    .max(3600)
+    .default(30)
+    .describe(
+      'Least seconds between two routine writes of one set; aborts, rollbacks and commands do not wait. Default 30.',
+    ),
   distributor: distributorSchema
     .optional()
     .describe(

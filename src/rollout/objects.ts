@@ -24,6 +24,8 @@ export const ANNOTATIONS = {
   /** Who gave the command, as far as the API server knows (stamped at admission), and why. */
   commandBy: 'egret.dev/command-by',
   commandReason: 'egret.dev/command-reason',
+  /** Who changed the set last, as Git says it; for `fourEyes`. */
+  author: 'egret.dev/author',
   /** Written by the controller on the set: what it thinks of it, one line. */
   status: 'egret.dev/status',
 } as const;
