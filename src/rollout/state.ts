@@ -27,6 +27,8 @@ export interface HistoryEntry {
   readonly approval: Approval | null;
 }
 export const HISTORY_MAX = 20;
+/** Of a history entry, a message and a refusal; the rest is cut. */
+export const SENTENCE_CHARS_MAX = 512;
 
 /** The rollout under way. */
 export interface Rollout {
@@ -38,15 +40,29 @@ export interface Rollout {
   readonly stepStartedAtMs: number;
   /** The steps it was started with or moved to, as a hash: a change is noticed. */
   readonly stepsHash: string;
+  readonly stepCount: number;
+  /** Generation of the state that began it: who reports an older one has not heard of it. */
+  readonly sinceGeneration: number;
+  /** The candidate is what was stable before: it goes back without steps. */
+  readonly revert: boolean;
   /** Hundredths of a percent. */
   readonly weight: number;
+  /** Of the step under way, when it is a replay; null otherwise. */
+  readonly replayLastMs: number | null;
   /** Failed looks so far, and looks without a conclusion in a row. */
   readonly failures: number;
   readonly inconclusive: number;
   readonly lastLookAtMs: number;
+  /**
+   * The last look since the step began. `failed` stays until a look passes, also through looks without a conclusion and
+   * other steps, because nothing may go on after a failure on the strength of no news.
+   */
+  readonly lastLook: 'none' | 'passed' | 'failed' | 'unclear';
   /** The candidate allowed what stable denied: with a few examples. */
   readonly widening: { readonly count: number; readonly examples: readonly Example[] } | null;
   readonly approval: Approval | null;
+  /** Who sent it to the end before its steps were over. */
+  readonly forced: Approval | null;
   readonly salt: string;
 }
 
@@ -69,6 +85,7 @@ export interface RolloutState {
   readonly message: string;
   readonly observedCommand: string | null;
   readonly updatedAtMs: number;
+  /** The newest first. */
   readonly history: readonly HistoryEntry[];
   /** As of the last valid specification; what sidecars are told when the set is deleted or broken. */
   readonly told: Pick<Directive, 'mode' | 'unit' | 'selector' | 'maxStaleness'>;
@@ -147,6 +164,7 @@ export interface RolloutEvent {
     | 'AnalysisFailed'
     | 'Aborted'
     | 'Promoted'
+    | 'Undone'
     | 'BundleRejected'
     | 'Superseded'
     | 'CommandIgnored'
