@@ -1,7 +1,8 @@
 /** What the rest is built on: how a real Kubernetes API server behaves, and that the control plane of the tests is one. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { CoreV1Api, KubeConfig } from '@kubernetes/client-node';
 import { Agent, request } from 'undici';
 import type { Answer, Caller, KubeObject } from './caller.ts';
 import { controlPlaneForTests, startControlPlane } from './control-plane.ts';
@@ -79,14 +80,27 @@ void test('the server is ready, is of the pinned version, and so is kubectl', {
 
 void test('a caller without a certificate or token reads nothing, and etcd does not even talk to it', {
   skip,
-}, async (t) => {
-  const dispatcher = new Agent({ connect: { rejectUnauthorized: false } });
-  t.after(() => dispatcher.destroy());
-  const { statusCode, body } = await request(`${plane().url}${CONFIG_MAPS}`, { dispatcher });
-  await body.dump();
-  assert.equal(statusCode, 403);
-  await assert.rejects(request(`${plane().etcd.url}/health`, { dispatcher }));
+}, async () => {
+  assert.equal(await statusOf(`${plane().url}${CONFIG_MAPS}`), 403);
+  await assert.rejects(statusOf(`${plane().etcd.url}/health`, {}, false));
 });
+
+/** What a caller without a certificate of its own is answered. */
+async function statusOf(
+  url: string,
+  headers: Readonly<Record<string, string>> = {},
+  rejectUnauthorized = true,
+): Promise<number> {
+  const ca = readFileSync(plane().caFile, 'utf8');
+  const dispatcher = new Agent({ connect: { ca, rejectUnauthorized } });
+  try {
+    const { statusCode, body } = await request(url, { dispatcher, headers });
+    await body.dump();
+    return statusCode;
+  } finally {
+    await dispatcher.destroy();
+  }
+}
 
 void test('a service account without rights is refused by name', { skip }, async () => {
   const stranger = await plane().callerFor({ serviceAccount: 'stranger', namespace: 'default' });
@@ -95,6 +109,14 @@ void test('a service account without rights is refused by name', { skip }, async
   const { code, stderr } = await stranger.kubectl(['get', 'configmaps']);
   assert.equal(code, 1);
   assert.match(stderr, /Forbidden/);
+});
+
+void test('client-node reads with the kubeconfig of a user whose group may', { skip }, async () => {
+  const reader = await plane().callerFor({ user: 'ann', groups: ['system:masters'] });
+  const config = new KubeConfig();
+  config.loadFromFile(reader.kubeconfig);
+  const { items } = await config.makeApiClient(CoreV1Api).listNamespace();
+  assert.ok(items.some(({ metadata }) => metadata?.name === 'kube-system'));
 });
 
 void test('a role on one ConfigMap by name lets read, list and watch that one, and no other', {
@@ -203,19 +225,8 @@ void test('a token passes review for its own audience only, and is no way into t
   }
   const [head = '', body = ''] = ours.split('.');
   assert.notEqual((await review(`${head}.${body}.AAAA`)).authenticated, true);
-  const answer = await fetchWith(ours);
-  assert.equal(answer, 401);
+  assert.equal(await statusOf(`${plane().url}/api`, { authorization: `Bearer ${ours}` }), 401);
 });
-
-/** The status that the API server answers to a token. */
-async function fetchWith(token: string): Promise<number> {
-  const dispatcher = new Agent({ connect: { rejectUnauthorized: false } });
-  const headers = { authorization: `Bearer ${token}` };
-  const { statusCode, body } = await request(`${plane().url}/api`, { dispatcher, headers });
-  await body.dump();
-  await dispatcher.destroy();
-  return statusCode;
-}
 
 void test('what was written outlives the API server, and its restart makes old versions too old', {
   skip,
