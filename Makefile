@@ -60,11 +60,11 @@ tools-lint: .tools/bin/regal ## build Regal, the linter of policies, from its Go
 # A real control plane, for the tests of what talks to Kubernetes. One program after the other: each fills two cores.
 tools-cluster: $(addprefix $(CLUSTER)/,etcd kube-apiserver kube-controller-manager kubectl) ## build etcd and the Kubernetes control plane from their Go modules
 
-# $(1): folder of the module, $(2): package, $(3): seconds it took on 2 cores, downloads included, $(4): linker flags.
+# $(1): folder of the module, $(2): package, $(3): seconds it takes on 2 idle cores, $(4): linker flags.
 define go-program
 	@mkdir -p $(@D)
 	@if command -v go >/dev/null; then set -e; \
-	  echo "building $(@F) for the cluster tests (about $(3) s on 2 cores, once for a version)"; started=$$SECONDS; \
+	  echo "building $(@F) for the cluster tests (about $(3) s on 2 idle cores, once for a version)"; started=$$SECONDS; \
 	  CGO_ENABLED=0 go build -C $(1) -mod=readonly -trimpath -ldflags "-s -w $(4)" -o "$(CURDIR)/$@" $(2); \
 	  echo "built $(@F) in $$((SECONDS - started)) s"; \
 	else echo "SKIPPED: no go on PATH to build $(@F), so nothing is tested against a real Kubernetes API server"; fi

@@ -39,9 +39,10 @@ interface WatchEvent {
   readonly object: KubeObject & { readonly code?: number };
 }
 
-/** The events that a watch from there brings within a second. */
+/** What a watch on the ConfigMap `history` brings from there within a second. */
 async function watched(by: Caller, resourceVersion: string): Promise<WatchEvent[]> {
-  const query = `watch=1&timeoutSeconds=1&resourceVersion=${resourceVersion}`;
+  const selected = 'fieldSelector=metadata.name%3Dhistory';
+  const query = `${selected}&watch=1&timeoutSeconds=1&resourceVersion=${resourceVersion}`;
   const { text } = await by.request('GET', `${CONFIG_MAPS}?${query}`);
   return text
     .split('\n')
@@ -49,7 +50,7 @@ async function watched(by: Caller, resourceVersion: string): Promise<WatchEvent[
     .map((line) => JSON.parse(line) as WatchEvent);
 }
 
-/** A watch on what this creates, from a resourceVersion that is soon old. */
+/** Makes some history. @returns the resourceVersion before it, which a watch can still start from. */
 async function olderVersion(by: Caller): Promise<string> {
   const before = expect(200, await by.request('GET', CONFIG_MAPS)).metadata.resourceVersion;
   await create(by, CONFIG_MAPS, configMap('history', { data: { step: '1' } }));

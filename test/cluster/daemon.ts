@@ -27,9 +27,10 @@ const running = new Set<ChildProcess>();
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
-// Without these the process would end and the exit event never come.
-process.once('SIGTERM', () => process.exit(143));
-process.once('SIGINT', () => process.exit(130));
+// Without these the process would end and the exit event never come. The signal can come twice, from the test runner and
+// to the whole group, so they stay.
+process.on('SIGTERM', () => process.exit(143));
+process.on('SIGINT', () => process.exit(130));
 
 /** @throws when the program cannot be run. */
 export async function startDaemon(
