@@ -4,8 +4,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 OPA_VERSION := 1.19.1
 TEST_REPORT := .tools/test-report.txt
+KUBERNETES_VERSION := $(shell sed -nE 's|^\s+k8s.io/kubernetes v([0-9.]+).*|\1|p' tools/kubernetes/go.mod)
+CLUSTER := .tools/cluster/$(KUBERNETES_VERSION)
 # Tests start hundreds of processes; compiled code of one serves the next.
-test test-net kill-test: export NODE_COMPILE_CACHE := $(CURDIR)/.tools/compile-cache
+test test-net cluster-test kill-test: export NODE_COMPILE_CACHE := $(CURDIR)/.tools/compile-cache
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,6 +57,37 @@ tools-lint: .tools/bin/regal ## build Regal, the linter of policies, from its Go
 	elif command -v regal >/dev/null; then ln -sf "$$(command -v regal)" .tools/bin/regal; \
 	else echo "SKIPPED: neither go nor regal is on PATH, so policies are not linted"; fi
 
+# A real control plane, for the tests of what talks to Kubernetes. One program after the other: each fills two cores.
+tools-cluster: $(addprefix $(CLUSTER)/,etcd kube-apiserver kube-controller-manager kubectl) ## build etcd and the Kubernetes control plane from their Go modules
+
+# $(1): folder of the module, $(2): package, $(3): seconds it takes on 2 idle cores, $(4): linker flags.
+define go-program
+	@mkdir -p $(@D)
+	@if command -v go >/dev/null; then set -e; \
+	  echo "building $(@F) for the cluster tests (about $(3) s on 2 idle cores, once for a version)"; started=$$SECONDS; \
+	  CGO_ENABLED=0 go build -C $(1) -mod=readonly -trimpath -ldflags "-s -w $(4)" -o "$(CURDIR)/$@" $(2); \
+	  echo "built $(@F) in $$((SECONDS - started)) s"; \
+	else echo "SKIPPED: no go on PATH to build $(@F), so nothing is tested against a real Kubernetes API server"; fi
+endef
+
+# Clients and servers compare these to tell how far apart they are.
+KUBERNETES_FLAGS := $(foreach package,component-base/version client-go/pkg/version, \
+  -X k8s.io/$(package).gitVersion=v$(KUBERNETES_VERSION) \
+  -X k8s.io/$(package).gitMajor=$(word 1,$(subst ., ,$(KUBERNETES_VERSION))) \
+  -X k8s.io/$(package).gitMinor=$(word 2,$(subst ., ,$(KUBERNETES_VERSION))))
+
+$(CLUSTER)/etcd: tools/etcd/go.mod tools/etcd/go.sum
+	$(call go-program,tools/etcd,go.etcd.io/etcd/server/v3,30)
+
+$(CLUSTER)/kube-apiserver: tools/kubernetes/go.mod tools/kubernetes/go.sum | $(CLUSTER)/etcd
+	$(call go-program,tools/kubernetes,k8s.io/kubernetes/cmd/kube-apiserver,170,$(KUBERNETES_FLAGS))
+
+$(CLUSTER)/kube-controller-manager: tools/kubernetes/go.mod tools/kubernetes/go.sum | $(CLUSTER)/kube-apiserver
+	$(call go-program,tools/kubernetes,k8s.io/kubernetes/cmd/kube-controller-manager,60,$(KUBERNETES_FLAGS))
+
+$(CLUSTER)/kubectl: tools/kubernetes/go.mod tools/kubernetes/go.sum | $(CLUSTER)/kube-controller-manager
+	$(call go-program,tools/kubernetes,k8s.io/kubernetes/cmd/kubectl,20,$(KUBERNETES_FLAGS))
+
 build: install ## bundle the command into dist/egret.mjs
 	@esbuild src/main.ts --bundle --platform=node --target=node24 --format=esm --outfile=dist/egret.mjs \
 	  --sourcemap=external --log-level=warning --legal-comments=none \
@@ -85,6 +118,10 @@ nightly: fuzz-requests fuzz-answers fuzz-policies ## what takes too long for eve
 test-net: install tools-net ## attack the fence in real network namespaces (root)
 	@mkdir -p .tools
 	@set -o pipefail; node --test --test-concurrency=1 --test-reporter=spec 'test/net/*.net.ts' | tee .tools/test-net-report.txt
+
+cluster-test: install tools-cluster ## run what talks to Kubernetes against a real API server
+	@mkdir -p .tools
+	@set -o pipefail; node --test --test-concurrency=1 --test-reporter=spec 'test/cluster/*.cluster.ts' | tee .tools/cluster-test-report.txt
 
 # $(1): PROGRAM:PACKAGE pairs, $(2): what is not tested without them.
 define programs
@@ -137,4 +174,4 @@ docs-check: install ## fail when a generated reference is out of date
 
 ci: test check rego-test docs-check ## what CI runs before the demo and the bench
 
-.PHONY: help install tools tools-lint conformance conformance-cases build demo test fuzz-answers fuzz-requests fuzz-policies nightly test-net tools-net tools-wire kill-test check fmt rego-test bundles bench docs docs-check ci
+.PHONY: help install tools tools-lint tools-cluster conformance conformance-cases build demo test fuzz-answers fuzz-requests fuzz-policies nightly test-net cluster-test tools-net tools-wire kill-test check fmt rego-test bundles bench docs docs-check ci
