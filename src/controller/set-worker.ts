@@ -36,6 +36,8 @@ export interface WorkerParts {
   readonly read: () => SetSeen;
   /** Gate and copy; `missing` while there is none, or while its pieces do not fit together yet. */
   readonly candidate: (spec: PolicySetSpec) => Promise<CandidateSeen>;
+  /** When to look at the candidate again although nothing changed, in milliseconds; null for never. */
+  readonly candidateInMs: () => number | null;
   readonly analyse: (state: RolloutState, spec: PolicySetSpec) => Promise<Analysis | null>;
   /** This replica leads, at this very moment. */
   readonly mayWrite: () => boolean;
@@ -46,7 +48,7 @@ export interface WorkerParts {
   readonly emit: (event: RolloutEvent) => void;
   /** Shows on the set what is wrong with it, or how it stands. */
   readonly show: (status: string) => Promise<void>;
-  readonly wrote: (state: RolloutState) => void;
+  readonly wrote: (state: RolloutState, before: RolloutState | null) => void;
   readonly failed: (error: unknown) => void;
   readonly fresh: () => Observation['fresh'];
   /** Wall clock, milliseconds since 1970. */
@@ -124,7 +126,9 @@ export class SetWorker {
     const observation = { spec, candidate, command, analysis, author, fresh: parts.fresh() };
     const settled = settle(before ?? initialState(parts.set, nowMs), observation, nowMs);
     // Nothing happened yet that anybody would have to know: a set without its first bundle is not written.
-    if (settled.state === before || settled.state.generation === 0) return settled.wakeAtMs;
+    if (settled.state === before || settled.state.generation === 0) {
+      return earliest(settled.wakeAtMs, nowMs, parts.candidateInMs());
+    }
     const sinceMs = before === null ? parts.routineWriteMs : Math.abs(nowMs - before.updatedAtMs);
     if (!settled.urgent && sinceMs < parts.routineWriteMs) {
       return nowMs + parts.routineWriteMs - sinceMs;
@@ -146,7 +150,7 @@ export class SetWorker {
       return false;
     }
     this.#written = { state: settled.state, resourceVersion: version };
-    parts.wrote(settled.state);
+    parts.wrote(settled.state, stored?.state ?? null);
     for (const event of settled.events) parts.emit(event);
     return true;
   }
@@ -157,6 +161,11 @@ export class SetWorker {
     await this.#parts.show(status);
     this.#shown = status;
   }
+}
+
+function earliest(wakeAtMs: number | null, nowMs: number, inMs: number | null): number | null {
+  if (inMs === null) return wakeAtMs;
+  return Math.min(wakeAtMs ?? Number.POSITIVE_INFINITY, nowMs + inMs);
 }
 
 /** What was written here may be ahead of what the watch has told so far. */
