@@ -4,8 +4,9 @@
  */
 import type { PolicySetSpec } from './policy-set.ts';
 import { askForWidening, needsApproval, resumeStep } from './progress.ts';
+import type { Example } from './report.ts';
 import type { Analysis, Look, Rollout } from './state.ts';
-import { abortRollout, changeRollout, pauseRollout, say, type Turn } from './turn.ts';
+import { abortRollout, changeRollout, pauseRollout, plain, say, type Turn } from './turn.ts';
 
 export function takeLook(turn: Turn) {
   const { analysis, spec } = turn.seen;
@@ -29,12 +30,25 @@ export function takeLook(turn: Turn) {
 function widened({ newlyAllowed, examples, replay }: Analysis, { widening }: Rollout) {
   const count = Math.max(newlyAllowed, replay?.newlyAllowed ?? 0, widening?.count ?? 0);
   if (count === 0) return {};
-  const shown = examples.filter((example) => example.class === 'newly_allowed');
+  const shown = examples.filter((example) => example.class === 'newly_allowed').map(shortened);
   // The first ones stay: a state that changes with every look would be written with every look.
   const kept = widening?.examples ?? [];
   return { widening: { count, examples: kept.length > 0 ? kept : shown.slice(0, EXAMPLES_KEPT) } };
 }
 const EXAMPLES_KEPT = 10;
+const NAME_CHARS_MAX = 96;
+
+function shortened(example: Example): Example {
+  const short = (text: string) => plain(text, NAME_CHARS_MAX);
+  const said = ({ outcome, reason, rule }: Example['stable']) => ({
+    outcome: short(outcome),
+    reason: short(reason),
+    rule: rule === null ? null : short(rule),
+  });
+  const { stable, candidate } = example;
+  const names = { tool: short(example.tool), decisionId: plain(example.decisionId, 64) };
+  return { ...example, ...names, stable: said(stable), candidate: said(candidate) };
+}
 
 /** The look, and what the machine itself must find: defence against an analysis that overlooks it. */
 function judged(

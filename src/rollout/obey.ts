@@ -13,6 +13,7 @@ import {
   commandId,
   nameOf,
   pauseRollout,
+  plain,
   remember,
   say,
   type Turn,
@@ -45,10 +46,13 @@ export function obey(turn: Turn): void {
 }
 
 const approvalOf = ({ nowMs }: Turn, { by, why }: Command): Approval => ({
-  by: by === '' ? 'unknown' : by,
-  why,
+  by: by === '' ? 'unknown' : plain(by, BY_MAX),
+  why: plain(why, WHY_MAX),
   atMs: nowMs,
 });
+
+const BY_MAX = 128;
+const WHY_MAX = 256;
 
 const NOTHING = 'nothing is being rolled out';
 const NO_SET = 'the set is gone or its rollout.yaml is wrong';

@@ -15,6 +15,9 @@ const dnsLabel = z
 const dnsName = z
   .string()
   .regex(/^[a-z0-9]([a-z0-9.-]{0,238}[a-z0-9])?$/, 'expected the name of a ConfigMap');
+const namespace = z
+  .string()
+  .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'expected the name of a namespace');
 const ratio = z.number().min(0).max(1);
 const few = (max: number) => z.int().min(0).max(max);
 
@@ -162,8 +165,12 @@ const specSchema = z
       .describe('The bundle that should be in force.'),
     selector: z
       .strictObject({
-        namespaces: z.array(dnsName).max(256).optional().describe('Default all.'),
-        podLabels: z.record(z.string().max(317), z.string().max(63)).optional().describe('All.'),
+        namespaces: z.array(namespace).max(256).optional().describe('Default all.'),
+        podLabels: z
+          .record(z.string().max(317), z.string().max(63))
+          .refine((labels) => Object.keys(labels).length <= 32, 'expected at most 32 labels')
+          .optional()
+          .describe('Labels that a pod must have, all of them. Default none.'),
       })
       .prefault({})
       .describe('Sidecars that take part in a rollout; all others stay on stable. Default all.'),

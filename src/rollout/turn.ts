@@ -26,10 +26,14 @@ export interface Turn {
   readonly events: RolloutEvent[];
 }
 
-export const sentence = (text: string): string =>
-  text.length <= SENTENCE_CHARS_MAX
-    ? text.toWellFormed()
-    : `${text.slice(0, SENTENCE_CHARS_MAX - 1).toWellFormed()}…`;
+/** One line without control characters, which would grow sixfold in JSON and can trick a terminal. */
+export const plain = (text: string, max: number): string => {
+  const line = text.toWellFormed().replaceAll(CONTROL, ' ');
+  return line.length <= max ? line : `${line.slice(0, max - 1).toWellFormed()}…`;
+};
+const CONTROL = /[\p{Cc}\p{Cf}\u2028\u2029]/gu;
+
+export const sentence = (text: string): string => plain(text, SENTENCE_CHARS_MAX);
 
 export function change(turn: Turn, patch: Partial<RolloutState>): void {
   const message = patch.message ?? turn.state.message;
