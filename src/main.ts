@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import { auditCommand } from './cli/audit.ts';
 import { bundleCommand } from './cli/bundle.ts';
 import { checkCommand } from './cli/check.ts';
+import { controllerCommand } from './cli/controller.ts';
 import { decideCommand } from './cli/decide.ts';
 import { diffCommand } from './cli/diff.ts';
 import { explainCommand } from './cli/explain.ts';
@@ -22,6 +23,7 @@ const program = new Command('egret')
   .description('Policy enforcement point between an AI agent and its tools')
   .version(VERSION)
   .addCommand(sidecarCommand())
+  .addCommand(controllerCommand())
   .addCommand(auditCommand())
   .addCommand(decideCommand())
   .addCommand(explainCommand())

@@ -48,11 +48,10 @@ export class ClusterWrites {
         return (await api.create(CONFIG_MAPS, namespace, object)).metadata.resourceVersion;
       }
       const metadata = { ...object.metadata, resourceVersion };
-      const written = await api.replace(
-        CONFIG_MAPS,
-        { namespace, name },
-        { ...object, metadata } as ReadObject,
-      );
+      const written = await api.replace(CONFIG_MAPS, { namespace, name }, {
+        ...object,
+        metadata,
+      } as ReadObject);
       return written.metadata.resourceVersion;
     });
   }
@@ -84,7 +83,9 @@ export class ClusterWrites {
     // Something else may stand under these names; it is read back, as the sidecars will.
     const stored = await this.readCopy(set, { digest, revision, pieces: pieces.length });
     if (stored !== null) return { digest, revision, pieces: pieces.length };
-    throw new Error(`${copyName(set, digest)}: found another content, expected a copy of ${digest}`);
+    throw new Error(
+      `${copyName(set, digest)}: found another content, expected a copy of ${digest}`,
+    );
   }
 
   /** @returns null when it is not there, or is not what it should be. */
@@ -143,7 +144,10 @@ export class ClusterWrites {
     );
   }
 
-  async event(about: ReadObject, { type, reason, message }: RolloutEvent | SetEvent): Promise<void> {
+  async event(
+    about: ReadObject,
+    { type, reason, message }: RolloutEvent | SetEvent,
+  ): Promise<void> {
     const { api, namespace, identity, wallMs } = this.#parts;
     const event = eventFor({
       about: { apiVersion: 'v1', kind: 'ConfigMap', ...about },
@@ -181,6 +185,7 @@ export interface SetEvent {
   readonly message: string;
 }
 
-const digestOf = ({ metadata }: ReadObject) => metadata.annotations?.['egret.dev/bundle-digest'] ?? '';
+const digestOf = ({ metadata }: ReadObject) =>
+  metadata.annotations?.['egret.dev/bundle-digest'] ?? '';
 const createdAt = (pieces: readonly ReadObject[]) =>
   String(pieces[0]?.metadata['creationTimestamp'] ?? '');

@@ -6,10 +6,10 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { ControllerConfig } from '../config/controller.ts';
-import { openAccess } from '../kubernetes/access.ts';
 import { type Api, createApi } from '../kubernetes/api.ts';
 import { type Connection, connectTo } from '../kubernetes/connection.ts';
 import { LEASES, type ReadObject } from '../kubernetes/object.ts';
+import { openAccess } from '../kubernetes/open-access.ts';
 import { StartError } from '../sidecar/start-error.ts';
 import { verificationOf } from '../sidecar/verification.ts';
 import {

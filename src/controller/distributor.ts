@@ -14,6 +14,7 @@
  */
 import express, { type Express, type Request, type Response } from 'express';
 import { bareApp } from '../control/admin.ts';
+import type { Heard } from '../rollout/aggregate.ts';
 import { DIGEST, type Directive } from '../rollout/directive.ts';
 import { REPORT_BYTES_MAX, type Report, reportSchema } from '../rollout/report.ts';
 import { WaitingRoom } from './waiting-room.ts';
@@ -29,10 +30,10 @@ export interface DistributorParts {
   readonly directive: (set: string) => Directive | null;
   /** @returns null when no copy with this digest is kept. */
   readonly bundle: (set: string, digest: string) => Promise<Uint8Array | null>;
-  /** Already bound to the pod of the token. @returns false when too many sidecars report. */
+  /** Already bound to the pod of the token. @returns false for a set that is not there, or too many sidecars. */
   readonly report: (report: Report) => boolean;
-  /** What this replica was told itself. */
-  readonly reports: () => readonly Report[];
+  /** What this replica heard, with ages. */
+  readonly heard: () => readonly Heard[];
   readonly failed: (error: unknown) => void;
   /** Told of each answer, for metrics. */
   readonly answered: (route: DistributorRoute, status: number) => void;
@@ -80,7 +81,7 @@ export function createDistributor(parts: DistributorParts): Distributor {
   route('report', 'POST', '/v1/reports', takeReport);
   route('peers', 'GET', '/v1/peers/reports', async ({ response, bearer }) => {
     if (bearer.kind !== 'peer') return refuse(response, 403, 'expected another replica');
-    response.json(parts.reports());
+    response.json(parts.heard());
   });
   app.use((_request: Request, response: Response) => {
     parts.answered('other', 404);
@@ -153,7 +154,7 @@ async function takeReport({ parts, request, response, bearer }: Exchange): Promi
     return refuse(response, 400, `${issue?.path.map(String).join('.')}: ${issue?.message}`);
   }
   if (!parts.report({ ...parsed.data, sidecar: bearer.podUid })) {
-    return refuse(response, 503, 'too many sidecars report');
+    return refuse(response, 503, 'no such set, or too many sidecars');
   }
   response.status(204).end();
 }

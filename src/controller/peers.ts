@@ -8,13 +8,14 @@ import { readFile } from 'node:fs/promises';
 import { Agent, request } from 'undici';
 import { z } from 'zod';
 import type { ControllerConfig } from '../config/controller.ts';
-import { type Report, reportSchema } from '../rollout/report.ts';
+import type { Heard } from '../rollout/aggregate.ts';
+import { reportSchema } from '../rollout/report.ts';
 
 type PeerConfig = NonNullable<NonNullable<ControllerConfig['distributor']>['peers']>;
 
 export interface Peers {
-  /** Reports of all replicas that answer, this one among them. */
-  reports(): Promise<Report[]>;
+  /** What all replicas that answer heard, this one among them. */
+  heard(): Promise<Heard[]>;
   close(): Promise<void>;
 }
 
@@ -22,7 +23,7 @@ const TIMEOUT_MS = 5000;
 /** Of 20,000 sidecars with a report of 2 kB each. */
 const BYTES_MAX = 64 * 1024 * 1024;
 const REPLICAS_MAX = 32;
-const reportsSchema = z.array(reportSchema);
+const heardSchema = z.array(z.strictObject({ report: reportSchema, ageMs: z.number().min(0) }));
 
 /** @param port of the distributor, the same on all replicas. */
 export async function openPeers(
@@ -32,7 +33,7 @@ export async function openPeers(
 ): Promise<Peers> {
   const ca = await readFile(caFile, 'utf8');
   const dispatcher = new Agent({ connect: { ca, servername: serverName, timeout: TIMEOUT_MS } });
-  const ask = async (address: string): Promise<Report[]> => {
+  const ask = async (address: string): Promise<Heard[]> => {
     const host = address.includes(':') ? `[${address}]` : address;
     const token = (await readFile(tokenFile, 'utf8')).trim();
     const { statusCode, body } = await request(`https://${host}:${port}/v1/peers/reports`, {
@@ -48,10 +49,10 @@ export async function openPeers(
       chunks.push(chunk);
     }
     if (statusCode !== 200) throw new Error(`${address}: found status ${statusCode}, expected 200`);
-    return reportsSchema.parse(JSON.parse(Buffer.concat(chunks).toString('utf8')));
+    return heardSchema.parse(JSON.parse(Buffer.concat(chunks).toString('utf8')));
   };
   return {
-    async reports() {
+    async heard() {
       const addresses = await lookup(service, { all: true }).catch((error: unknown) => {
         failed(error);
         return [];

@@ -70,7 +70,7 @@ async function openAdmin({ config, watch, keeper, leads, metrics, log }: ServerP
     status: () => ({
       leads: leads.mayWrite(),
       leader: leads.holder(),
-      sidecars: keeper.reports.size,
+      sidecars: keeper.reports.count(),
       sets: keeper.gauges(),
     }),
   };
@@ -91,8 +91,8 @@ async function openDistributor(parts: ServerParts, config: DistributorConfig) {
     authenticate: tokensOf(parts, config),
     directive: (set) => keeper.directive(set),
     bundle: (set, digest) => keeper.bundle(set, digest),
-    report: (report) => keeper.reports.take(report, performance.now(), true),
-    reports: () => keeper.reports.own(performance.now()),
+    report: (report) => keeper.reports.take(report, keeper.knows(report.set)),
+    heard: () => keeper.reports.heard(),
     failed: (error) => failed('distributor', error),
     answered: metrics.request,
   });
@@ -136,7 +136,7 @@ function tokensOf({ api, namespace, environment }: ServerParts, { audience }: Di
     monotonicMs: () => performance.now(),
     review: async (token) => {
       const spec = { token, audiences: [audience] };
-      const review = await api.ask(TOKEN_REVIEWS, { metadata: { name: '' }, spec });
+      const review = await api.ask(TOKEN_REVIEWS, { spec });
       return (review as { status?: unknown }).status;
     },
   });
@@ -173,13 +173,11 @@ async function followPeers(
   const peers = await openPeers(config, port, (error) => failed('peers', error));
   const timer = setInterval(() => {
     if (!leads.mayWrite()) return;
-    void peers.reports().then((reports) => {
-      for (const report of reports) keeper.reports.take(report, performance.now(), false);
-    });
+    void peers.heard().then((heard) => keeper.reports.merge(heard, (set) => keeper.knows(set)));
   }, PEERS_MS);
   timer.unref();
   return {
-    reports: peers.reports,
+    heard: peers.heard,
     close: async () => {
       clearInterval(timer);
       await peers.close();

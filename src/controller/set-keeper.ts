@@ -7,18 +7,16 @@ import type { Verification } from '../bundle/signature.ts';
 import type { ControllerConfig } from '../config/controller.ts';
 import type { Directive } from '../rollout/directive.ts';
 import { directiveOf } from '../rollout/machine.ts';
-import type { PolicySetSpec } from '../rollout/policy-set.ts';
-import type { Analysis, RolloutEvent, RolloutState, StoredRevision } from '../rollout/state.ts';
+import type { RolloutEvent, RolloutState, StoredRevision } from '../rollout/state.ts';
 import type { ControllerMetrics, SetGauges } from '../telemetry/controller-metric.ts';
 import type { Log } from '../telemetry/log.ts';
-import { analyse } from './analyse.ts';
 import { passGate } from './candidate.ts';
 import { Candidates } from './candidates.ts';
 import { bundlesOf, declarationsOf, seenOf, setNames, stateOf } from './cluster-objects.ts';
 import type { ClusterWatch } from './cluster-watch.ts';
 import type { ClusterWrites, SetEvent } from './cluster-writes.ts';
 import type { Failed } from './controller.ts';
-import { ReportStore } from './report-store.ts';
+import { Reports } from './reports.ts';
 import { SetWorker, type StateRead } from './set-worker.ts';
 
 export interface KeeperParts {
@@ -32,8 +30,6 @@ export interface KeeperParts {
   readonly mayWrite: () => boolean;
 }
 
-/** Sidecars report every 15 seconds; two may be lost. */
-const SILENT_MS = 45_000;
 const COPY_CACHE = 8;
 
 export class SetKeeper {
@@ -42,18 +38,20 @@ export class SetKeeper {
   readonly #written = new Map<string, RolloutState>();
   readonly #copies = new Map<string, Promise<Uint8Array | null>>();
   readonly #listeners: ((set: string) => void)[] = [];
-  readonly reports = new ReportStore(SILENT_MS);
+  readonly reports: Reports;
   #closed = false;
 
   constructor(parts: KeeperParts) {
     this.#parts = parts;
+    const failed = (error: unknown) => parts.failed('prometheus', error);
+    this.reports = new Reports({ monotonicMs: () => performance.now(), failed });
     parts.watch.onChange((kind) => {
       this.kickAll();
       if (kind !== 'states') return;
       for (const set of setNames(parts.watch.view())) this.#tell(set);
     });
     parts.metrics.watchSets(() => this.gauges());
-    parts.metrics.watchSidecars(() => this.reports.size);
+    parts.metrics.watchSidecars(() => this.reports.count());
   }
 
   kickAll(): void {
@@ -71,6 +69,10 @@ export class SetKeeper {
   directive(set: string): Directive | null {
     const state = this.state(set);
     return state === null ? null : directiveOf(state);
+  }
+
+  knows(set: string): boolean {
+    return setNames(this.#parts.watch.view()).has(set);
   }
 
   /** Called whenever the state of a set may have changed. */
@@ -137,7 +139,7 @@ export class SetKeeper {
       read: () => seenOf(watch.view(), set),
       candidate: (spec) => candidates.see(spec),
       candidateInMs: () => candidates.settlesInMs(),
-      analyse: (state, spec) => this.#analyse(set, state, spec),
+      analyse: (state, spec) => this.reports.look(state, spec, Date.now()),
       mayWrite,
       write: (state, resourceVersion) => writes.state(state, resourceVersion),
       refresh: (): Promise<StateRead | null> => writes.readState(set),
@@ -151,16 +153,6 @@ export class SetKeeper {
       }),
       nowMs: Date.now,
       routineWriteMs: config.writeIntervalSeconds * 1000,
-    });
-  }
-
-  #analyse(set: string, state: RolloutState, spec: PolicySetSpec): Promise<Analysis | null> {
-    return analyse({
-      state,
-      spec,
-      nowMs: Date.now(),
-      reports: () => this.reports.of(set, performance.now()),
-      failed: (error) => this.#parts.failed('prometheus', error, set),
     });
   }
 

@@ -57,6 +57,8 @@ export interface Api {
   /** Guarded when the patch has `metadata.resourceVersion`. */
   mergePatch(of: Resource, at: Place, patch: object): Promise<ReadObject>;
   apply(of: Resource, at: Place, object: object, how: Applied): Promise<ReadObject>;
+  /** A question in the form of an object that is not stored, such as a TokenReview. @returns the answer, unread. */
+  ask(of: Resource, object: object): Promise<unknown>;
   /** @param resourceVersion deletes only this version. @returns false when it was gone already. */
   remove(of: Resource, at: Place, resourceVersion?: string): Promise<boolean>;
 }
@@ -108,6 +110,7 @@ export function createApi(connection: Connection, options: ApiOptions = {}): Api
         body: typed(of, { ...object, metadata: { ...metadataOf(object), name: at.name } }),
         contentType: APPLY_TYPE,
       }),
+    ask: (of, object) => send({ method: 'POST', path: pathOf(of, null), body: typed(of, object) }),
     async remove(of, at, resourceVersion) {
       const preconditions = resourceVersion === undefined ? {} : { resourceVersion };
       const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions };

@@ -39,6 +39,12 @@ export interface Resource {
 
 export const CONFIG_MAPS: Resource = resource('', 'v1', 'configmaps', 'ConfigMap');
 export const LEASES: Resource = resource('coordination.k8s.io', 'v1', 'leases', 'Lease');
+export const TOKEN_REVIEWS: Resource = resource(
+  'authentication.k8s.io',
+  'v1',
+  'tokenreviews',
+  'TokenReview',
+);
 export const EVENTS: Resource = resource('', 'v1', 'events', 'Event');
 
 function resource(group: string, version: string, plural: string, kind: string): Resource {

@@ -120,7 +120,7 @@ const prometheusSchema = z.strictObject({
     .url({ protocol: /^https?$/ })
     .describe('Base URL of a Prometheus server, e.g. http://prometheus.monitoring:9090.'),
   queries: z
-    .record(
+    .partialRecord(
       z.enum(['errorRatio', 'newlyDenied', 'newlyAllowed', 'evalP99Ratio', 'samples']),
       z.string().min(1).max(4096),
     )

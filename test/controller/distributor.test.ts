@@ -54,7 +54,7 @@ async function stage(t: TestContext, given: Partial<DistributorParts> = {}) {
       state.reports.push(one);
       return true;
     },
-    reports: () => state.reports,
+    heard: () => state.reports.map((one) => ({ report: one, ageMs: 0 })),
     failed: (error) => errors.push(error),
     answered: (route, status) => answered.push(`${route} ${status}`),
     ...given,
@@ -155,7 +155,7 @@ test('Only another replica may read what all sidecars reported', async (t) => {
   await ask('/v1/reports', send(report));
   assert.equal((await ask('/v1/peers/reports')).status, 403);
   const peers = await ask('/v1/peers/reports', { token: PEER_TOKEN });
-  assert.equal(((await peers.json()) as Report[]).length, 1);
+  assert.equal(((await peers.json()) as unknown[]).length, 1);
   assert.equal((await ask('/v1/reports', { ...send(report), token: PEER_TOKEN })).status, 403);
 });
 

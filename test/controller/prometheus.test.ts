@@ -38,7 +38,9 @@ const vector = (...values: string[]): [number, string] => [
 test('Each query is asked with set, rollout and window filled in, and gives one number', async (t) => {
   const { url, asked } = await prometheus(t, () => vector('0.25'));
   const queries = { newlyDenied: 'x{set="{{set}}",id="{{rollout}}"}[{{window}}]', samples: 'y' };
-  const numbers = await askPrometheus({ url: `${url}/`, queries }, ASKED, assert.fail);
+  const numbers = await askPrometheus({ url: `${url}/`, queries }, ASKED, (error) =>
+    assert.fail(String(error)),
+  );
   assert.deepEqual(numbers, { newlyDenied: 0.25, samples: 0.25 });
   assert.deepEqual(asked.sort(), [
     'POST /api/v1/query x{set="main",id="r1"}[1m30s]',
@@ -59,7 +61,9 @@ for (const [name, answer] of [
   test(`${name} is no data`, async (t) => {
     const { url } = await prometheus(t, () => answer);
     assert.deepEqual(
-      await askPrometheus({ url, queries: { errorRatio: 'x' } }, ASKED, assert.fail),
+      await askPrometheus({ url, queries: { errorRatio: 'x' } }, ASKED, (error) =>
+        assert.fail(String(error)),
+      ),
       {},
     );
   });
