@@ -58,7 +58,7 @@ tools-lint: .tools/bin/regal ## build Regal, the linter of policies, from its Go
 	else echo "SKIPPED: neither go nor regal is on PATH, so policies are not linted"; fi
 
 # A real control plane, for the tests of what talks to Kubernetes. One program after the other: each fills two cores.
-tools-cluster: $(addprefix $(CLUSTER)/,etcd kube-apiserver kube-controller-manager kubectl) ## build etcd and the Kubernetes control plane from their Go modules
+tools-cluster: $(addprefix $(CLUSTER)/,etcd kube-apiserver kube-controller-manager kubectl helm) ## build etcd, the Kubernetes control plane and Helm from their Go modules
 
 # $(1): folder of the module, $(2): package, $(3): seconds it takes on 2 idle cores, $(4): linker flags.
 define go-program
@@ -87,6 +87,9 @@ $(CLUSTER)/kube-controller-manager: tools/kubernetes/go.mod tools/kubernetes/go.
 
 $(CLUSTER)/kubectl: tools/kubernetes/go.mod tools/kubernetes/go.sum | $(CLUSTER)/kube-controller-manager
 	$(call go-program,tools/kubernetes,k8s.io/kubernetes/cmd/kubectl,20,$(KUBERNETES_FLAGS))
+
+$(CLUSTER)/helm: tools/helm/go.mod tools/helm/go.sum | $(CLUSTER)/kubectl
+	$(call go-program,tools/helm,helm.sh/helm/v4/cmd/helm,75)
 
 build: install ## bundle the command into dist/egret.mjs
 	@esbuild src/main.ts --bundle --platform=node --target=node24 --format=esm --outfile=dist/egret.mjs \

@@ -118,6 +118,7 @@ export async function requestToken(
   admin: Caller,
   { serviceAccount, namespace }: Account,
   audience?: string,
+  pod?: { readonly name: string; readonly uid: string },
 ): Promise<string> {
   const accounts = `/api/v1/namespaces/${namespace}/serviceaccounts`;
   const created = await admin.request('POST', accounts, { metadata: { name: serviceAccount } });
@@ -129,11 +130,35 @@ export async function requestToken(
     {
       apiVersion: 'authentication.k8s.io/v1',
       kind: 'TokenRequest',
-      spec: { expirationSeconds: TOKEN_SECONDS, audiences },
+      spec: {
+        expirationSeconds: TOKEN_SECONDS,
+        audiences,
+        ...(pod === undefined ? {} : { boundObjectRef: { kind: 'Pod', apiVersion: 'v1', ...pod } }),
+      },
     },
   );
   if (status !== 201) throw new Error(text);
   return (body.status as { token: string }).token;
+}
+
+export async function requestPodToken(
+  admin: Caller,
+  account: Account,
+  audience: string,
+): Promise<{ token: string; podUid: string }> {
+  const { serviceAccount, namespace } = account;
+  await requestToken(admin, account);
+  const { status, text, body } = await admin.request(
+    'POST',
+    `/api/v1/namespaces/${namespace}/pods`,
+    {
+      metadata: { generateName: `${serviceAccount}-` },
+      spec: { serviceAccountName: serviceAccount, containers: [{ name: 'agent', image: 'none' }] },
+    },
+  );
+  if (status !== 201) throw new Error(text);
+  const { name, uid } = body.metadata;
+  return { token: await requestToken(admin, account, audience, { name, uid }), podUid: uid };
 }
 
 function ownCertificate(credential: Credential): { cert?: string; key?: string } {

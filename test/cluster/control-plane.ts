@@ -20,11 +20,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { KeyPair, Subject } from './authority.ts';
 import {
   type Account,
   type Caller,
   type Credential,
   createCaller,
+  requestPodToken,
   requestToken,
 } from './caller.ts';
 import { type Daemon, freePort, startDaemon } from './daemon.ts';
@@ -52,6 +54,7 @@ export type Identity = { readonly user: string; readonly groups?: readonly strin
 export interface ControlPlane {
   readonly url: string;
   readonly caFile: string;
+  readonly authorityPem: string;
   /** For files of the test; gone after `stop`. */
   readonly directory: string;
   /** May everything. */
@@ -59,6 +62,10 @@ export interface ControlPlane {
   callerFor(identity: Identity): Promise<Caller>;
   /** From TokenRequest, for the API server itself or for an audience. */
   tokenFor(account: Account, audience?: string): Promise<string>;
+  /** A token for the audience that is bound to a pod, which is created; nothing runs it. */
+  podToken(account: Account, audience: string): Promise<{ token: string; podUid: string }>;
+  /** A certificate for a server of the test, by the authority in `caFile`. */
+  serve(subject: Subject): Promise<KeyPair>;
   readonly etcd: Store;
   readonly apiserver: {
     /** For signals of the test: SIGSTOP makes it a server that accepts and says nothing. */
@@ -80,8 +87,11 @@ process.once('exit', () => {
   for (const one of directories) rmSync(one, { recursive: true, force: true, maxRetries: 5 });
 });
 
-/** One control plane for all tests of a file; or a reason to skip them, said loudly. */
-export function controlPlaneForTests(options: ControlPlaneOptions = {}): {
+/** One control plane for all tests of a file, prepared as they need it; or a reason to skip them, said loudly. */
+export function controlPlaneForTests(
+  options: ControlPlaneOptions = {},
+  prepare: (plane: ControlPlane) => Promise<void> = async () => undefined,
+): {
   readonly skip: string | false;
   plane(): ControlPlane;
 } {
@@ -91,7 +101,9 @@ export function controlPlaneForTests(options: ControlPlaneOptions = {}): {
   }
   let running: ControlPlane | null = null;
   before(async () => {
-    if (missing === null) running = await startControlPlane(options);
+    if (missing !== null) return;
+    running = await startControlPlane(options);
+    await prepare(running);
   });
   after(() => running?.stop());
   return {
@@ -176,6 +188,7 @@ async function assemble(run: Run, options: ControlPlaneOptions): Promise<Control
   return {
     url,
     caFile: secrets.file('ca.crt'),
+    authorityPem: secrets.authority.certificatePem,
     directory,
     admin,
     async callerFor(identity) {
@@ -184,6 +197,8 @@ async function assemble(run: Run, options: ControlPlaneOptions): Promise<Control
       return as(`${identity.serviceAccount}-${run.closing.length}`, { token });
     },
     tokenFor: (account, audience) => requestToken(admin, account, audience),
+    podToken: (account, audience) => requestPodToken(admin, account, audience),
+    serve: (subject) => secrets.authority.issue(subject),
     etcd,
     apiserver: {
       pid: () => daemons.get('kube-apiserver')?.pid ?? 0,

@@ -3,7 +3,7 @@ import { accessSync, constants, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../e2e/sidecar-process.ts';
 
-const PROGRAMS = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl'] as const;
+const PROGRAMS = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl', 'helm'] as const;
 
 export const KUBERNETES_VERSION = pinnedVersion();
 const FOLDER = join('.tools', 'cluster', KUBERNETES_VERSION);
