@@ -27,6 +27,7 @@ import {
   policyOf,
   requestOf,
   resultOf,
+  rolloutOf,
   sourcesOf,
   wholeInput,
 } from './facts.ts';
@@ -117,6 +118,7 @@ function decisionObject(
       redaction: { commits: commitsOf(ledger), disclosed, level: level.disclosure.level },
       ref: null,
       req,
+      rollout: record.rollout ? rolloutOf(record.rollout) : undefined,
       seq: stamp.seq,
       v: ENTRY_VERSION,
     },

@@ -18,7 +18,7 @@ import {
   type Ledger,
   mask,
 } from './disclosure.ts';
-import type { DecisionRecord } from './record.ts';
+import type { DecisionRecord, RolloutFacts } from './record.ts';
 
 const REASONS_MAX = 16;
 const OBLIGATIONS_MAX = 16;
@@ -133,6 +133,22 @@ export function policyOf(verdict: Verdict | null) {
     digest: bounded(policy.digest, NAME_CHARS_MAX),
     revision: bounded(policy.revision, NAME_CHARS_MAX),
     set: bounded(policy.set, NAME_CHARS_MAX),
+  };
+}
+
+/** The answer of a candidate beside the one that was enforced: names and codes only. */
+export function rolloutOf({ arm, bucket, candidate, difference, id }: RolloutFacts) {
+  return {
+    arm,
+    bucket,
+    candidate: {
+      digest: bounded(candidate.digest, NAME_CHARS_MAX),
+      outcome: bounded(candidate.outcome, 32),
+      reason: bounded(candidate.reason, 64),
+      revision: bounded(candidate.revision, NAME_CHARS_MAX),
+    },
+    difference: bounded(difference, 32),
+    id: bounded(id, 64),
   };
 }
 

@@ -22,12 +22,31 @@ export interface EnforcementFacts {
   readonly would_deny: boolean;
 }
 
+/** A candidate was asked beside the policy in force. */
+export interface RolloutFacts {
+  readonly id: string;
+  /** Whose verdict was enforced: `shadow` and `stable` leave the candidate out. */
+  readonly arm: 'shadow' | 'stable' | 'guarded' | 'candidate';
+  /** Place of the unit, 0 to 9999; null in shadow. */
+  readonly bucket: number | null;
+  readonly candidate: {
+    readonly digest: string;
+    readonly revision: string;
+    readonly outcome: string;
+    readonly reason: ReasonCode;
+  };
+  /** Class of the difference between the two answers. */
+  readonly difference: string;
+}
+
 export interface DecisionRecord {
   /** UUIDv7. */
   readonly decisionId: string;
   /** What policy saw; null when the call was refused before policy. */
   readonly input: PolicyInput | null;
   readonly verdict: Verdict | null;
+  /** Null outside a rollout. */
+  readonly rollout?: RolloutFacts | null;
   readonly enforcement: EnforcementFacts;
   readonly listener: Listener;
   /** 32 and 16 lower-case hex digits. */

@@ -5,6 +5,7 @@
  * Shell: owns the current and the previous revision.
  */
 import {
+  type Activation,
   type ActivationOptions,
   activate,
   type BundleContent,
@@ -41,6 +42,7 @@ export interface ActivePolicyOptions<T>
   /** Called after the swap. */
   readonly onActivated?: (revision: Revision<T>, previous: Revision<T> | null) => void;
   /** Called when a bundle was refused or could not be read; the last good revision stays. */
+  readonly onCandidateRefused?: (errors: readonly BundleError[], digest: string) => void;
   readonly onRejected?: (errors: readonly BundleError[], digest: string | null) => void;
 }
 
@@ -50,6 +52,8 @@ export class ActivePolicy<T = unknown> {
   readonly #monotonicMs: () => number;
   #current: Revision<T> | null = null;
   #previous: Revision<T> | null = null;
+  #candidate: Revision<T> | null = null;
+  #refused: { readonly digest: string; readonly errors: readonly BundleError[] } | null = null;
   #errors: readonly BundleError[] = [];
   #offeredDigest: string | null = null;
   #activations = 0;
@@ -71,6 +75,62 @@ export class ActivePolicy<T = unknown> {
     return this.#previous;
   }
 
+  /** The revision that is tried out beside it; null outside a rollout, and when the gate refused it. */
+  candidate(): Revision<T> | null {
+    return this.#candidate;
+  }
+
+  /** Why the candidate is not there; empty when it is, or when none is wanted. */
+  candidateErrors(): readonly BundleError[] {
+    return this.#refused?.errors ?? [];
+  }
+
+  /** Whether a bundle passed the gate and is still loaded, in whatever role. */
+  holds(digest: string): boolean {
+    return this.#held(digest) !== undefined;
+  }
+
+  /** Puts in force what is held already, without another gate: a promotion, or the way back. @returns false when it is not. */
+  adopt(digest: string): boolean {
+    const held = this.#held(digest);
+    if (held === undefined) return false;
+    this.#offeredDigest = digest;
+    this.#errors = [];
+    if (held === this.#current) this.confirm();
+    else this.#swap({ ...held, activatedAtMs: this.#nowMs() });
+    return true;
+  }
+
+  /** Holds a candidate beside what is in force, after the same gate. Whatever is wrong with it stays with it. */
+  async tryOut(candidate: { digest: string; content: BundleContent | null } | null): Promise<void> {
+    const digest = candidate?.digest ?? null;
+    if (digest !== null && (digest === this.#candidate?.ref.digest || this.#isRefused(digest)))
+      return;
+    this.#refused = null;
+    const held = digest === null ? null : (this.#held(digest) ?? null);
+    // What is in force is nothing to try out.
+    this.#setCandidate(held === this.#current ? null : held);
+    if (candidate === null || candidate.content === null || held !== null) return;
+    const { content } = candidate;
+    try {
+      const signature = await this.#signatureOf(content);
+      const activation = this.#gate(content, signature);
+      if (!activation.ok) this.refuseCandidate(content.digest, activation.errors);
+      else this.#setCandidate(activation.revision);
+    } catch (error) {
+      if (!(error instanceof BundleRefused)) throw error;
+      this.refuseCandidate(content.digest, error.errors);
+    }
+  }
+
+  /** The candidate cannot be held. */
+  refuseCandidate(digest: string, errors: readonly BundleError[]): void {
+    if (this.#isRefused(digest)) return;
+    this.#setCandidate(null);
+    this.#refused = { digest, errors };
+    this.#options.onCandidateRefused?.(errors, digest);
+  }
+
   /** Milliseconds since the source was last seen to hold what is in force; null when nothing is. */
   ageMs(): number | null {
     return this.#confirmed === null ? null : this.#monotonicMs() - this.#confirmed.monotonicMs;
@@ -84,7 +144,7 @@ export class ActivePolicy<T = unknown> {
     const refused = digest === this.#offeredDigest && this.#errors.length > 0;
     if (verification === undefined || inForce || refused) return this.offer(content);
     try {
-      this.offer(content, await verifySignature(content, verification, this.#nowMs()));
+      this.offer(content, await this.#signatureOf(content));
     } catch (error) {
       if (!(error instanceof BundleRefused)) throw error;
       this.#offeredDigest = digest;
@@ -102,15 +162,8 @@ export class ActivePolicy<T = unknown> {
       return;
     }
     if (known && this.#errors.length > 0) return;
-    const nowMs = this.#nowMs();
-    if (content.digest === this.#previous?.ref.digest) {
-      this.#swap({ ...this.#previous, activatedAtMs: nowMs });
-      return;
-    }
-    const { name, verification, ...options } = this.#options;
-    const signatureRequired = verification?.required ?? false;
-    const gate = { ...options, signature, signatureRequired, set: name, nowMs };
-    const activation = activate(content, gate);
+    if (this.adopt(content.digest)) return;
+    const activation = this.#gate(content, signature);
     if (activation.ok) this.#swap(activation.revision);
     else this.#reject(activation.errors, content.digest);
   }
@@ -143,12 +196,50 @@ export class ActivePolicy<T = unknown> {
     };
   }
 
+  #held(digest: string): Revision<T> | undefined {
+    return this.#revisions().find(({ ref }) => ref.digest === digest);
+  }
+
+  #revisions(): Revision<T>[] {
+    return [this.#current, this.#previous, this.#candidate].filter((one) => one !== null);
+  }
+
+  #isRefused(digest: string): boolean {
+    return digest === this.#refused?.digest;
+  }
+
+  async #signatureOf(content: BundleContent): Promise<CheckedSignature | undefined> {
+    const { verification } = this.#options;
+    if (verification === undefined) return undefined;
+    return verifySignature(content, verification, this.#nowMs());
+  }
+
+  #gate(content: BundleContent, signature: CheckedSignature | undefined): Activation<T> {
+    const { name, verification, ...options } = this.#options;
+    const signatureRequired = verification?.required ?? false;
+    const nowMs = this.#nowMs();
+    return activate(content, { ...options, signature, signatureRequired, set: name, nowMs });
+  }
+
+  #setCandidate(revision: Revision<T> | null): void {
+    const before = this.#revisions();
+    this.#candidate = revision;
+    this.#closeForgotten(before);
+  }
+
+  /** An engine may have several roles; it ends with the last one. */
+  #closeForgotten(before: readonly Revision<T>[]): void {
+    const engines = new Set(this.#revisions().map(({ engine }) => engine));
+    for (const { engine } of before) if (!engines.has(engine)) engine.close();
+  }
+
   #swap(revision: Revision<T>): void {
+    const held = this.#revisions();
     const before = this.#current;
-    const forgotten = this.#previous;
     this.#previous = before;
     this.#current = revision; // the swap: calls from here on see the new revision
-    if (forgotten !== null && forgotten.engine !== revision.engine) forgotten.engine.close();
+    if (this.#candidate?.ref.digest === revision.ref.digest) this.#candidate = null;
+    this.#closeForgotten(held);
     this.#errors = [];
     this.#activations++;
     this.confirm();

@@ -3,6 +3,7 @@
  * by calls and CONNECT tunnels. A call that was not recognised gets a refusal and no verdict. Pure, but for the clock
  * and the engine it is given.
  */
+import type { RolloutFacts } from '../audit/record.ts';
 import { decide, denyWithout } from '../decision/decide.ts';
 import type { Message } from '../decision/dialect-envoy.ts';
 import { enforce, type Permit, type Refusal, refuse } from '../decision/enforcement.ts';
@@ -18,6 +19,7 @@ import type { OutgoingRequest } from './upstream.ts';
 export type Judged = {
   readonly input: PolicyInput | null;
   readonly verdict: Verdict | null;
+  readonly rollout: RolloutFacts | null;
 } & (
   | { readonly action: 'forward'; readonly permit: Permit; readonly request: OutgoingRequest }
   | { readonly action: 'refuse'; readonly refusal: Refusal; readonly detail: string | null }
@@ -42,6 +44,7 @@ export function judge(parts: JudgingParts, question: Question): Judged {
     return {
       input: null,
       verdict: null,
+      rollout: null,
       ...refuse(id, recognition.reason),
       detail: recognition.detail,
     };
@@ -52,16 +55,36 @@ export function judge(parts: JudgingParts, question: Question): Judged {
     traceId,
   });
   const input = policyInput(recognition.call, facts);
-  const verdict = policy.ok
-    ? decide(policy.policy, input, parts.clock.monotonicMs, messageOf(question, recognition))
-    : denyWithout(policy.reason, policy.policy?.ref ?? null);
+  const message = messageOf(question, recognition);
+  const { verdict, rollout } = verdictUnder(policy, input, parts.clock.monotonicMs, message);
   const enforcement = enforce(verdict, parts.mode, id);
-  if (enforcement.action === 'refuse') return { input, verdict, ...enforcement, detail: null };
+  if (enforcement.action === 'refuse') {
+    return { input, verdict, rollout, ...enforcement, detail: null };
+  }
   const changed = changeOutgoing(recognition, enforcement.permit.obligations);
   if (!changed.ok) {
-    return { input, verdict, ...refuse(id, 'policy.obligation_failed'), detail: changed.detail };
+    const refused = refuse(id, 'policy.obligation_failed');
+    return { input, verdict, rollout, ...refused, detail: changed.detail };
   }
-  return { input, verdict, ...enforcement, request: changed.request };
+  return { input, verdict, rollout, ...enforcement, request: changed.request };
+}
+
+/** Asks the policy in force and, in a rollout, the candidate about the same input under the same clock. */
+export function verdictUnder(
+  state: PolicyState,
+  input: PolicyInput,
+  nowMs: () => number,
+  message: Message | null = null,
+): { readonly verdict: Verdict; readonly rollout: RolloutFacts | null } {
+  if (!state.ok) {
+    return { verdict: denyWithout(state.reason, state.policy?.ref ?? null), rollout: null };
+  }
+  const stable = decide(state.policy, input, nowMs, message);
+  const { trial } = state;
+  if (trial === undefined || trial === null) return { verdict: stable, rollout: null };
+  const candidate = decide(trial.candidate, input, nowMs, message);
+  const { verdict, facts } = trial.settle(input, stable, candidate);
+  return { verdict, rollout: facts };
 }
 
 const messageOf = (
@@ -91,6 +114,7 @@ export function decisionOf(parts: Parts, judgement: Judgement): Decision {
     listener: judgement.route.listener,
     input: judged.input,
     verdict: judged.verdict,
+    rollout: judged.rollout,
     action: judged.action,
     mode: parts.mode,
     reason: reasonOf(judged),

@@ -2,8 +2,11 @@
  * What the enforcement point needs from the rest of the sidecar, as functions: the composition root wires them, so
  * nothing here knows where policies come from or where records go. Pure.
  */
+
+import type { RolloutFacts } from '../audit/record.ts';
 import type { Catalogue } from '../call/catalogue.ts';
 import type { ToolCall } from '../call/tool-call.ts';
+import type { DecidingPolicy } from '../decision/decide.ts';
 import type { Dialect } from '../decision/dialect.ts';
 import type { EnforcementMode } from '../decision/enforcement.ts';
 import type { Engine } from '../decision/engine.ts';
@@ -22,9 +25,21 @@ export interface PinnedPolicy {
   readonly catalogue: Catalogue;
 }
 
+/** A candidate that is asked about each call beside the policy in force. */
+export interface Trial {
+  readonly candidate: DecidingPolicy;
+  /** Compares the two answers, counts, and says which one is enforced. Called once for each call. */
+  settle(input: PolicyInput, stable: Verdict, candidate: Verdict): Settled;
+}
+
+export interface Settled {
+  readonly verdict: Verdict;
+  readonly facts: RolloutFacts;
+}
+
 /** A loaded policy, or why there is none to decide with. */
 export type PolicyState =
-  | { readonly ok: true; readonly policy: PinnedPolicy }
+  | { readonly ok: true; readonly policy: PinnedPolicy; readonly trial?: Trial | null }
   | { readonly ok: false; readonly reason: ReasonCode; readonly policy: PinnedPolicy | null };
 
 /** Everything a decision record says. */
@@ -33,6 +48,8 @@ export interface Decision {
   readonly listener: 'proxy' | 'gateway' | 'capture' | 'decision-api';
   readonly input: PolicyInput | null;
   readonly verdict: Verdict | null;
+  /** Null outside a rollout. */
+  readonly rollout: RolloutFacts | null;
   readonly action: 'forward' | 'refuse' | 'advise';
   readonly mode: EnforcementMode;
   readonly reason: ReasonCode;

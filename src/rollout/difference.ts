@@ -39,6 +39,8 @@ const FAILURES: ReadonlySet<string> = new Set<ReasonCode>([
   'policy.unknown_obligation',
 ]);
 
+export const isFailure = (reason: string): boolean => FAILURES.has(reason);
+
 /** As many of each as the audit log keeps, cut as there. */
 const LISTED_MAX = 16;
 const NAME_CHARS_MAX = 128;

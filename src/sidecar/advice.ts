@@ -5,11 +5,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Journal } from '../audit/journal.ts';
 import type { Asking, DecisionApiParts } from '../control/decision-api.ts';
-import { decide, denyWithout } from '../decision/decide.ts';
 import { policyInput } from '../decision/input.ts';
 import type { ReasonCode } from '../decision/reason.ts';
 import type { UploadRegistry } from '../decision/uploads.ts';
 import type { ClientConnection } from '../proxy/exchange.ts';
+import { verdictUnder } from '../proxy/judgement.ts';
 import type { Decision, Parts } from '../proxy/ports.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metric.ts';
@@ -37,16 +37,14 @@ export function adviser({ parts, metrics, tracing }: AdviceParts): DecisionApiPa
     });
     const deciding = span.child(SPANS.decide, 'internal');
     const input = policyInput(call, parts.facts(call, adviceSource(id, span.traceId, connection)));
-    const verdict = policy.ok
-      ? decide(policy.policy, input, parts.clock.monotonicMs)
-      : denyWithout(policy.reason, policy.policy?.ref ?? null);
+    const { verdict, rollout } = verdictUnder(policy, input, parts.clock.monotonicMs);
     deciding.end();
     const recording = span.child(SPANS.audit, 'internal');
     const decision = adviceOf(parts, { id, asking, reason: verdict.reason, body: null });
     const { traceId, spanId } = span;
-    const record = { ...decision, action: 'advise', input, verdict, traceId, spanId } as const;
+    const answered = { action: 'advise', input, verdict, rollout, traceId, spanId } as const;
     const recorded = await parts.recorder
-      .decision({ ...record, timeNs: input.time_ns })
+      .decision({ ...decision, ...answered, timeNs: input.time_ns })
       .catch(() => null);
     recording.end();
     metrics.observeCall({
@@ -98,6 +96,7 @@ function adviceOf({ mode, clock }: Parts, { id, asking, reason, body }: Advice):
     listener: 'decision-api',
     input: null,
     verdict: null,
+    rollout: null,
     action: 'refuse',
     mode,
     reason,

@@ -38,6 +38,7 @@ export function recordBroken(
       listener: broken.listener,
       input: null,
       verdict: null,
+      rollout: null,
       action: 'refuse',
       mode: parts.mode,
       reason,

@@ -40,6 +40,7 @@ function decisionRecord(decision: Decision, agent: Agent): DecisionRecord {
     decisionId: decision.id,
     input: decision.input,
     verdict: decision.verdict,
+    rollout: decision.rollout,
     enforcement: {
       action: decision.action,
       mode: decision.mode,

@@ -16,6 +16,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   bundle: ['call', 'config/bundle.ts', 'decision', 'plan'],
   plan: ['decision'],
   rollout: ['call', 'decision', 'audit/canonical.ts'],
+  source: ['bundle', 'rollout', 'kubernetes', 'config/bundle.ts'],
   kubernetes: [],
   audit: ['call', 'decision'],
   mcp: ['call', 'decision'],

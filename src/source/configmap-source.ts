@@ -1,0 +1,111 @@
+/**
+ * Policy by watching the state ConfigMap of a set, and its copies read by name when they are needed. Bundles are
+ * immutable and few, so only one small object is watched. Shell: owns one reflector.
+ */
+import { bundleError } from '../bundle/bundle-error.ts';
+import { joinObjects, pieceName } from '../bundle/configmap.ts';
+import type { Api } from '../kubernetes/api.ts';
+import type { Connection } from '../kubernetes/connection.ts';
+import { CONFIG_MAPS, type ReadObject } from '../kubernetes/object.ts';
+import { Reflector, type ReflectorObserver } from '../kubernetes/reflector.ts';
+import {
+  DIRECTIVE_KEY,
+  type Directive,
+  type RevisionName,
+  readDirective,
+} from '../rollout/directive.ts';
+import { copyName, stateName } from '../rollout/objects.ts';
+import { DirectiveFollower, type FollowerOptions } from './directive-follower.ts';
+import { firstWord } from './first-word.ts';
+import type { PolicySource } from './policy-source.ts';
+
+export interface ConfigMapSourceOptions extends Omit<FollowerOptions, 'fetch'> {
+  readonly set: string;
+  readonly namespace: string;
+  readonly api: Api;
+  readonly connection: Connection;
+  readonly observer: ReflectorObserver;
+  /** Between two confirmations that the watch still hears the API server. Default 15 s. */
+  readonly confirmMs?: number;
+}
+
+/** Bookmarks come about once a minute; an older word may be one of a server that is gone. */
+const HEARD_MS = 90_000;
+
+export function openConfigMapSource(options: ConfigMapSourceOptions): PolicySource {
+  const { set, namespace, api, connection, observer, listener, confirmMs = 15_000 } = options;
+  const follower = new DirectiveFollower({
+    ...options,
+    fetch: (revision) => readCopy(api, namespace, set, revision),
+  });
+  const word = firstWord();
+  const reflector = new Reflector({
+    api,
+    connection,
+    resource: CONFIG_MAPS,
+    namespace,
+    selection: { name: stateName(set) },
+    onObjects: async (objects) => {
+      const directive = directiveOf(objects.get(stateName(set)), set);
+      if (directive === null) listener.onError([noState(set)]);
+      else await follower.take(directive);
+      word.said();
+    },
+    observer: {
+      ...observer,
+      failed: (error, waitMs) => {
+        observer.failed(error, waitMs);
+        word.said();
+      },
+    },
+  });
+  const confirm = setInterval(() => {
+    const { heardAgoMs } = reflector.status();
+    if (heardAgoMs !== null && heardAgoMs < HEARD_MS && follower.generation >= 0) {
+      listener.onUnchanged();
+    }
+  }, confirmMs);
+  confirm.unref();
+  return {
+    start: () => {
+      reflector.start();
+      return word.heard;
+    },
+    close: async () => {
+      clearInterval(confirm);
+      await reflector.close();
+    },
+  };
+}
+
+function directiveOf(object: ReadObject | undefined, set: string): Directive | null {
+  const { data } = (object ?? {}) as { data?: Readonly<Record<string, string>> };
+  const directive = readDirective(data?.[DIRECTIVE_KEY]);
+  return directive?.set === set ? directive : null;
+}
+
+const noState = (set: string) =>
+  bundleError(
+    'source_missing',
+    { file: `ConfigMap ${stateName(set)}` },
+    'none, or none with a directive',
+    'the state of a policy set, which the controller writes',
+  );
+
+async function readCopy(
+  api: Api,
+  namespace: string,
+  set: string,
+  { digest, pieces }: RevisionName,
+): Promise<Uint8Array> {
+  const name = copyName(set, digest);
+  const objects = await Promise.all(
+    Array.from({ length: pieces }, async (_, index) => {
+      const at = { namespace, name: pieceName(name, index, pieces) };
+      const object = await api.get(CONFIG_MAPS, at);
+      if (object === null) throw new Error(`no ConfigMap ${at.name}`);
+      return { ...object, kind: 'ConfigMap' };
+    }),
+  );
+  return joinObjects(objects, `ConfigMap ${name}`);
+}
