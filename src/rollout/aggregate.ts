@@ -124,7 +124,8 @@ export class Aggregate {
     const rolloutId = rollout?.id ?? '';
     const now = this.#window;
     if (now !== null && now.rolloutId === rolloutId && now.key === key) return;
-    if (now?.rolloutId !== rolloutId) {
+    const another = now?.rolloutId !== rolloutId;
+    if (another) {
       this.#goneAllowed = 0;
       this.#examples = [];
     }
@@ -133,8 +134,8 @@ export class Aggregate {
     for (const sidecar of this.#sidecars.values()) {
       const ours = this.#ours(sidecar.report);
       // A rollout that just began counts from its beginning.
-      sidecar.base = rollout?.step === -1 ? null : ours;
-      if (now?.rolloutId !== rolloutId) this.#keepExamples(ours);
+      sidecar.base = another && rollout?.step === -1 ? null : ours;
+      if (another) this.#keepExamples(ours);
     }
   }
 

@@ -138,7 +138,9 @@ export function promoteCandidate(turn: Turn): void {
   const reason = rollout.revert ? 'back to what was stable before' : 'every step passed';
   leaveRollout(turn, 'Promoted', rollout.forced === null ? reason : 'by a person');
   const message = `${nameOf(candidate)} is in force`;
-  change(turn, { phase: 'Stable', stable: candidate, previous: stable, refused: null, message });
+  // What was reverted must not come back without steps.
+  const previous = rollout.revert ? null : stable;
+  change(turn, { phase: 'Stable', stable: candidate, previous, refused: null, message });
   say(turn, 'Normal', 'Promoted', message);
   if (rollout.revert) turn.urgent = true;
 }
