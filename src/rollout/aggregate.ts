@@ -1,7 +1,7 @@
 /**
  * The newest report of each sidecar, and what was counted since a step began. Reports hold counters that only grow in
  * one process, so a report that is lost, repeated or late changes nothing, and what a process counted stays counted
- * when it ends. Bounded in sidecars and examples. Pure: it owns only what it was given.
+ * when it ends. Bounded in sidecars and examples. Pure.
  */
 import {
   COMPARED,

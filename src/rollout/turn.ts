@@ -75,7 +75,8 @@ export function startRollout(turn: Turn, spec: PolicySetSpec, candidate: StoredR
     stepsHash: stepsHash(spec),
     stepCount: spec.steps.length,
     sinceGeneration: before.generation + 1,
-    revert: candidate.digest === state.previous?.digest,
+    // Nobody would have looked at it, so with four eyes it is a candidate like any other.
+    revert: candidate.digest === state.previous?.digest && !spec.fourEyes,
     weight: 0,
     replayLastMs: null,
     failures: 0,
