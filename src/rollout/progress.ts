@@ -54,6 +54,7 @@ function isStepDone(turn: Turn, spec: PolicySetSpec, rollout: Rollout): boolean 
 }
 
 function nextStep(turn: Turn, spec: PolicySetSpec, rollout: Rollout) {
+  if (needsApproval(spec, rollout)) return askForWidening(turn, rollout);
   if (rollout.revert || isOpen(spec.windows, turn.nowMs)) return enterNext(turn, spec, rollout);
   if (turn.state.pauseReason === 'Window') return;
   pauseRollout(turn, 'Window', 'The next step waits for a window');

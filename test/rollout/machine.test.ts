@@ -38,6 +38,10 @@ const SPECS: readonly (PolicySetSpec | null)[] = [
     analysis: { checks: { newlyAllowed: 'ignore' } },
   }),
   specOf({ steps: [{ replay: { last: '1h' } }, { weight: 50, for: '0s' }] }),
+  specOf({
+    steps: [{ weight: 20, for: '0s' }],
+    analysis: { failureLimit: 5, checks: { newlyAllowed: 'fail' } },
+  }),
   null,
 ];
 const LOOKS = [
@@ -139,15 +143,17 @@ class Twin {
       assert.ok(id === undefined || state.rollout?.id !== id, 'a hard failure ends the rollout');
     }
     const rises = id === state.rollout?.id && told.weight > directiveOf(before).weight;
+    const ignored = spec?.widen === 'unattended' && spec.analysis.checks.newlyAllowed === 'ignore';
+    const agreed = id === undefined || !this.#allowing.has(id) || this.#approved.has(id) || ignored;
     const commanded = command !== null && command.text !== before.observedCommand;
     if (id !== undefined && rises) {
       assert.ok(!this.#failing.has(id), 'no rise after a failure');
+      assert.ok(agreed, 'no rise while it allows more');
       assert.ok(commanded || before.rollout?.step === -1 || this.#passedInStep, 'a look passed');
     }
     const promoted = events.some(({ reason }) => reason === 'Promoted') && before.stable !== null;
     if (!promoted || id === undefined) return;
-    const ignored = spec?.widen === 'unattended' && spec.analysis.checks.newlyAllowed === 'ignore';
-    assert.ok(!this.#allowing.has(id) || this.#approved.has(id) || ignored, 'approved widening');
+    assert.ok(agreed, 'no promotion of what allows more');
     assert.ok(!this.#failing.has(id), 'no promotion after a failure');
     const known = before.rollout?.revert === true || before.rollout?.forced !== null;
     assert.ok(known || this.#passedInStep, 'no promotion without a look that passed');
