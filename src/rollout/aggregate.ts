@@ -139,7 +139,8 @@ export class Aggregate {
     this.#window = { rolloutId, key };
     this.#gone = nothing();
     this.#left.clear();
-    const first = rollout?.step === -1 && rollout.stepStartedAtMs === rollout.startedAtMs;
+    // A controller may open it late or take two moves at once, but then no step came before this one.
+    const first = rollout !== null && rollout.stepStartedAtMs === rollout.startedAtMs;
     this.#fromStart = another && first;
     for (const sidecar of this.#sidecars.values()) {
       const ours = this.#ours(sidecar.report);

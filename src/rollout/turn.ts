@@ -110,13 +110,6 @@ export function pauseRollout(turn: Turn, reason: PauseReason, message: string): 
   say(turn, troubled ? 'Warning' : 'Normal', 'Paused', message);
 }
 
-/** Back to what the pause interrupted. */
-export function unpause(turn: Turn, message: string): void {
-  const phase = turn.state.pausedIn ?? 'Verifying';
-  change(turn, { phase, pausedIn: null, pauseReason: null, message });
-  say(turn, 'Normal', 'Resumed', message);
-}
-
 /** Back on stable, at once. */
 export function abortRollout(turn: Turn, reason: string, by: Approval | null = null): void {
   const { rollout } = turn.state;

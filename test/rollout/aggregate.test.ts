@@ -75,6 +75,13 @@ void test('a new controller counts from what it hears first, not from the beginn
   assert.equal(aggregate.sums(CANDIDATE, 0).newlyAllowed, 2, 'of the whole rollout all the same');
 });
 
+void test('a rollout whose first step began with it counts from its beginning, however late it is opened', () => {
+  const aggregate = new Aggregate();
+  aggregate.take(reportOf({ sequence: 9, counts: { same: 40 } }), 0);
+  aggregate.open({ id: 'r1', startedAtMs: 5, step: 0, stepStartedAtMs: 5 });
+  assert.equal(samesOf(aggregate), 40);
+});
+
 void test('a sidecar that is silent for too long is gone, and what it counted is not', () => {
   const aggregate = aggregateAt(START, { counts: { same: 10, error: 1 } });
   aggregate.forget(45_000, 45_000);
