@@ -8,12 +8,14 @@ import { argv, exit, stderr } from 'node:process';
 import { z } from 'zod';
 import { configSchema } from '../config/schema.ts';
 import { inputJsonSchema } from '../decision/input-schema.ts';
+import { policySetSchema } from '../rollout/policy-set.ts';
 import { bypassesIn, renderBypasses, withSection } from './bypass-table.ts';
 import { renderInputReference } from './input-reference.ts';
 import {
   renderConfigReference,
   renderMetricReference,
   renderReasonReference,
+  renderRolloutReference,
 } from './reference.ts';
 
 /** The whole page, or the page as it is with its generated part. */
@@ -21,6 +23,8 @@ const PAGES: Readonly<Record<string, (page: string) => string>> = {
   'metrics.md': renderMetricReference,
   'reason-codes.md': renderReasonReference,
   'configuration.md': () => renderConfigReference(z.toJSONSchema(configSchema, { io: 'input' })),
+  'rollout-reference.md': () =>
+    renderRolloutReference(z.toJSONSchema(policySetSchema, { io: 'input' })),
   'policy-input.md': renderInputReference,
   'policy-input-request.schema.json': () => schemaText('request'),
   'policy-input-response.schema.json': () => schemaText('response'),

@@ -79,6 +79,23 @@ export function renderConfigReference(jsonSchema: object): string {
   ]);
 }
 
+/**
+ * @param jsonSchema what zod's `toJSONSchema(policySetSchema, { io: 'input' })` returns. It knows no defaults of values
+ * that are read from text, such as durations, so the sentences name them.
+ */
+export function renderRolloutReference(jsonSchema: object): string {
+  const rows = configRows(jsonSchema as SchemaNode, '', true, 0);
+  return page('rollout.yaml', [
+    'Every field of `rollout.yaml`, the file of a policy set ([rollouts](rollout.md)). Unknown fields are errors. `*` stands for any name, `[]` for each element. A step has exactly one of `replay`, `shadow`, `weight` and `pause`. Durations are written as `90s`, `10m`, `1h30m` or `2d`, at most `90d`; a fraction of 1 is a ratio.',
+    table(
+      ['field', 'type', 'required', 'meaning'],
+      rows.map(([path = '', type = '', fallback = '', meaning = '']) => {
+        return [path, type, fallback === 'required' ? 'yes' : 'no', meaning];
+      }),
+    ),
+  ]);
+}
+
 function configRows(node: SchemaNode, path: string, required: boolean, depth: number): string[][] {
   if (depth > DEPTH_MAX) return [];
   const silent = path === '' || (isElement(path) && node.description === undefined);
@@ -92,7 +109,13 @@ function configRows(node: SchemaNode, path: string, required: boolean, depth: nu
   const values = isMap(node.additionalProperties)
     ? configRows(node.additionalProperties, `${path}.*`, true, depth + 1)
     : [];
-  return [...own, ...below, ...elements, ...values];
+  // Of alternatives each field is there or not.
+  const alternatives = (node.anyOf ?? []).flatMap(({ properties = {} }) =>
+    Object.entries(properties).flatMap(([name, child]) =>
+      configRows(child, `${path}.${name}`, false, depth + 1),
+    ),
+  );
+  return [...own, ...below, ...elements, ...values, ...alternatives];
 }
 
 const isMap = (values: SchemaNode['additionalProperties']): values is SchemaNode =>

@@ -1,7 +1,7 @@
 /**
  * The newest report of each sidecar, and what was counted since a step began. Reports hold counters that only grow in
  * one process, so a report that is lost, repeated or late changes nothing, and what a process counted stays counted
- * when it ends. Bounded in sidecars and examples. Pure: it owns only what it was given.
+ * when it ends. Bounded in sidecars and examples. Pure.
  */
 import {
   COMPARED,
@@ -31,6 +31,8 @@ export interface Counted {
   readonly evalStable: readonly number[];
   readonly evalCandidate: readonly number[];
 }
+
+type Opening = Pick<Rollout, 'id' | 'startedAtMs' | 'step' | 'stepStartedAtMs'>;
 
 interface Sidecar {
   report: Report;
@@ -65,6 +67,10 @@ export interface Sums {
 export class Aggregate {
   readonly #sidecars = new Map<string, Sidecar>();
   #window: { readonly rolloutId: string; readonly key: string } | null = null;
+  /** The window began with the rollout. */
+  #fromStart = false;
+  /** Sidecars that were forgotten in this window: what they counted is in the sums. */
+  readonly #left = new Set<string>();
   /** Of processes that ended and sidecars that are gone. */
   #gone = nothing();
   #goneAllowed = 0;
@@ -98,8 +104,9 @@ export class Aggregate {
   #takeNew(report: Report, nowMs: number): boolean {
     if (this.#sidecars.size >= SIDECARS_MAX) return false;
     const ours = this.#ours(report);
-    // Its first report of all cannot hold anything of an earlier step; any other can.
-    const base = ours === null || report.sequence <= 1 ? null : ours;
+    // What it counted before is known to be of this step only when the step is the first, or the report is.
+    const whole = (this.#fromStart && !this.#left.has(report.sidecar)) || report.sequence <= 1;
+    const base = whole ? null : ours;
     this.#sidecars.set(report.sidecar, { report, heardAtMs: nowMs, pastEpochs: [], base });
     this.#keepExamples(ours);
     return true;
@@ -119,22 +126,27 @@ export class Aggregate {
   }
 
   /** Each step begins to count anew. Idempotent; to be called before each look. */
-  open(rollout: Pick<Rollout, 'id' | 'step' | 'stepStartedAtMs'> | null): void {
+  open(rollout: Opening | null): void {
     const key = rollout === null ? '' : `${rollout.step}/${rollout.stepStartedAtMs}`;
     const rolloutId = rollout?.id ?? '';
     const now = this.#window;
     if (now !== null && now.rolloutId === rolloutId && now.key === key) return;
-    if (now?.rolloutId !== rolloutId) {
+    const another = now?.rolloutId !== rolloutId;
+    if (another) {
       this.#goneAllowed = 0;
       this.#examples = [];
     }
     this.#window = { rolloutId, key };
     this.#gone = nothing();
+    this.#left.clear();
+    // A controller may open it late or take two moves at once, but then no step came before this one.
+    const first = rollout !== null && rollout.stepStartedAtMs === rollout.startedAtMs;
+    this.#fromStart = another && first;
     for (const sidecar of this.#sidecars.values()) {
       const ours = this.#ours(sidecar.report);
       // A rollout that just began counts from its beginning.
-      sidecar.base = rollout?.step === -1 ? null : ours;
-      if (now?.rolloutId !== rolloutId) this.#keepExamples(ours);
+      sidecar.base = this.#fromStart ? null : ours;
+      if (another) this.#keepExamples(ours);
     }
   }
 
@@ -144,6 +156,7 @@ export class Aggregate {
       if (nowMs - sidecar.heardAtMs <= silentMs) continue;
       this.#bank(sidecar);
       this.#sidecars.delete(name);
+      if (this.#left.size < SIDECARS_MAX) this.#left.add(name);
     }
   }
 

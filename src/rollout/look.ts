@@ -20,10 +20,14 @@ export function takeLook(turn: Turn) {
     say(turn, 'Warning', 'AnalysisFailed', look.reasons.join('; '));
     return abortRollout(turn, look.reasons.join('; '));
   }
-  if (spec === null) return;
+  if (spec === null) {
+    if (look.result === 'failed' && !rollout.revert) changeRollout(turn, { lastLook: 'failed' });
+    return;
+  }
   const sameStep =
     looked.step === rollout.step && looked.stepStartedAtMs === rollout.stepStartedAtMs;
-  if (sameStep) count(turn, spec, look, final);
+  // Bad news of a step that just ended is news all the same.
+  if (sameStep || look.result === 'failed') count(turn, spec, look, final);
   wideningPause(turn, spec);
 }
 

@@ -79,7 +79,7 @@ function wakeAt(state: RolloutState, { seen, nowMs }: Turn): number | null {
   if (spec === null || rollout === null) return null;
   const times = [rollout.startedAtMs + spec.deadline];
   times.push(rollout.lastLookAtMs + Math.max(spec.analysis.interval, LOOK_MS_MIN));
-  if (phase === 'Verifying' && rollout.lastLook !== 'failed') times.push(nowMs);
+  if (phase === 'Verifying' && rollout.stepStartedAtMs === rollout.startedAtMs) times.push(nowMs);
   if (phase === 'Promoting' && (rollout.revert || rollout.lastLook === 'passed')) times.push(nowMs);
   if (pauseReason === 'Window') times.push(nextOpening(spec.windows, nowMs) ?? Infinity);
   const step = spec.steps[rollout.step];

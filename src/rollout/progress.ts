@@ -39,7 +39,11 @@ export function moveOn(turn: Turn) {
 }
 
 function isStepDone(turn: Turn, spec: PolicySetSpec, rollout: Rollout): boolean {
-  if (rollout.step === -1) return rollout.lastLook !== 'failed';
+  if (rollout.step === -1) {
+    // At first nothing is known that could hold it; begun again it must pass a look like any step.
+    const first = rollout.stepStartedAtMs === rollout.startedAtMs;
+    return rollout.lastLook === 'passed' || (first && rollout.lastLook !== 'failed');
+  }
   const step = spec.steps[rollout.step];
   const minimumMs = step === undefined ? 0 : stepMinimumMs(step);
   if (minimumMs === null || turn.nowMs - rollout.stepStartedAtMs < minimumMs) return false;
@@ -50,6 +54,7 @@ function isStepDone(turn: Turn, spec: PolicySetSpec, rollout: Rollout): boolean 
 }
 
 function nextStep(turn: Turn, spec: PolicySetSpec, rollout: Rollout) {
+  if (needsApproval(spec, rollout)) return askForWidening(turn, rollout);
   if (rollout.revert || isOpen(spec.windows, turn.nowMs)) return enterNext(turn, spec, rollout);
   if (turn.state.pauseReason === 'Window') return;
   pauseRollout(turn, 'Window', 'The next step waits for a window');
@@ -162,9 +167,12 @@ function standAt(turn: Turn, spec: PolicySetSpec, at: number) {
   const step = spec.steps[at];
   const weight = step !== undefined && 'weight' in step ? basisPoints(step.weight) : 0;
   if (weight < rollout.weight) turn.urgent = true;
+  // Equal to the start of the rollout only while no step ran.
+  const restartedAtMs = Math.max(turn.nowMs, rollout.startedAtMs + 1);
+  const untouched = rollout.step === -1 && at === -1;
   changeRollout(turn, {
     step: at,
-    stepStartedAtMs: turn.nowMs,
+    stepStartedAtMs: untouched ? rollout.stepStartedAtMs : restartedAtMs,
     lastLook: rollout.lastLook === 'failed' ? 'failed' : 'none',
     inconclusive: 0,
     replayLastMs: null,

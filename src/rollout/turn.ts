@@ -75,7 +75,8 @@ export function startRollout(turn: Turn, spec: PolicySetSpec, candidate: StoredR
     stepsHash: stepsHash(spec),
     stepCount: spec.steps.length,
     sinceGeneration: before.generation + 1,
-    revert: candidate.digest === state.previous?.digest,
+    // Nobody would have looked at it, so with four eyes it is a candidate like any other.
+    revert: candidate.digest === state.previous?.digest && !spec.fourEyes,
     weight: 0,
     replayLastMs: null,
     failures: 0,
@@ -109,13 +110,6 @@ export function pauseRollout(turn: Turn, reason: PauseReason, message: string): 
   say(turn, troubled ? 'Warning' : 'Normal', 'Paused', message);
 }
 
-/** Back to what the pause interrupted. */
-export function unpause(turn: Turn, message: string): void {
-  const phase = turn.state.pausedIn ?? 'Verifying';
-  change(turn, { phase, pausedIn: null, pauseReason: null, message });
-  say(turn, 'Normal', 'Resumed', message);
-}
-
 /** Back on stable, at once. */
 export function abortRollout(turn: Turn, reason: string, by: Approval | null = null): void {
   const { rollout } = turn.state;
@@ -138,7 +132,9 @@ export function promoteCandidate(turn: Turn): void {
   const reason = rollout.revert ? 'back to what was stable before' : 'every step passed';
   leaveRollout(turn, 'Promoted', rollout.forced === null ? reason : 'by a person');
   const message = `${nameOf(candidate)} is in force`;
-  change(turn, { phase: 'Stable', stable: candidate, previous: stable, refused: null, message });
+  // What was reverted must not come back without steps.
+  const previous = rollout.revert ? null : stable;
+  change(turn, { phase: 'Stable', stable: candidate, previous, refused: null, message });
   say(turn, 'Normal', 'Promoted', message);
   if (rollout.revert) turn.urgent = true;
 }

@@ -10,6 +10,7 @@ import {
   renderConfigReference,
   renderMetricReference,
   renderReasonReference,
+  renderRolloutReference,
 } from '../../src/docs/reference.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -43,6 +44,21 @@ test('a configuration schema becomes one row per field with type, default and me
       '| `names[]` | string | – | A name. |',
       '| `limits` | object | – |  |',
       '| `limits.a` | number | `1` | A. |',
+    ],
+  );
+});
+
+test('alternatives of a list are rows with the fields of each', () => {
+  const one = z.strictObject({ wait: z.string().describe('Wait.') });
+  const other = z.strictObject({ weight: z.number().describe('Weight.') });
+  const schema = z.strictObject({ steps: z.array(z.union([one, other])).describe('Steps.') });
+  const text = renderRolloutReference(z.toJSONSchema(schema, { io: 'input' }));
+  assert.deepEqual(
+    text.split('\n').filter((line) => line.startsWith('| `')),
+    [
+      '| `steps` | list | yes | Steps. |',
+      '| `steps[].wait` | string | no | Wait. |',
+      '| `steps[].weight` | number | no | Weight. |',
     ],
   );
 });

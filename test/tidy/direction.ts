@@ -37,7 +37,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'control/review.ts',
     'sidecar/facts.ts',
   ],
-  docs: ['decision', 'telemetry', 'config'],
+  docs: ['decision', 'telemetry', 'config', 'rollout/policy-set.ts'],
 };
 /** They put the parts together and may import everything below; nothing imports them but the ones to their right. */
 const COMPOSITION = ['sidecar', 'controller', 'cli', 'main.ts'];
