@@ -47,6 +47,11 @@ export class Reports {
     return [...this.#sets.values()].reduce((sum, one) => sum + one.heard(nowMs).length, 0);
   }
 
+  /** A step begins to count when it begins, not at its first look. Idempotent. */
+  follow({ set, rollout }: RolloutState): void {
+    this.#of(set).open(rollout);
+  }
+
   /** @returns null when no look is due. */
   async look(state: RolloutState, spec: PolicySetSpec, wallMs: number): Promise<Analysis | null> {
     const { rollout } = state;

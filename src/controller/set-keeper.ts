@@ -101,8 +101,9 @@ export class SetKeeper {
     return [...setNames(this.#parts.watch.view())].flatMap((set) => {
       const state = this.state(set);
       if (state === null) return [];
-      const { phase, pauseReason, rollout, updatedAtMs } = state;
-      return [{ set, phase, reason: pauseReason ?? '', weight: rollout?.weight ?? 0, updatedAtMs }];
+      const { phase, pauseReason, updatedAtMs } = state;
+      const { weight } = directiveOf(state);
+      return [{ set, phase, reason: pauseReason ?? '', weight, updatedAtMs }];
     });
   }
 
@@ -164,7 +165,7 @@ export class SetKeeper {
       phase: state.phase,
       rollout: state.rollout?.id ?? null,
       step: state.rollout?.step ?? null,
-      weight_percent: (state.rollout?.weight ?? 0) / 100,
+      weight_percent: directiveOf(state).weight / 100,
       message: state.message,
     });
     this.#tell(state.set);
@@ -194,6 +195,8 @@ export class SetKeeper {
   }
 
   #tell(set: string): void {
+    const state = this.state(set);
+    if (state !== null) this.reports.follow(state);
     for (const listener of this.#listeners) listener(set);
   }
 }
