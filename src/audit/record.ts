@@ -124,6 +124,7 @@ export type LifecycleKind =
   | 'bundle_rejected'
   | 'recovery'
   | 'upload_registered'
+  | 'rollout_tripped'
   | 'clock_step';
 
 /** `detail` is written as it stands, so only facts of the sidecar itself belong into it: never data of a call. */

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
+import type { BundleConfig, ServerConfig } from './bundle.ts';
 import { type Config, configSchema } from './schema.ts';
 
 /** Exit code 2: the message is meant for a person and names the file and the path in it. */
@@ -98,6 +99,32 @@ function renderPath(path: readonly PropertyKey[]): string {
 
 const firstLine = (text: string) => text.split('\n', 1)[0] ?? '';
 
+/** Every path of a bundle; what is not there stays away. */
+function absoluteBundle(bundle: BundleConfig, at: (path: string) => string): BundleConfig {
+  const { directory, configMap, distributor, http, lastGoodDirectory, reports } = bundle;
+  const server = <S extends ServerConfig>({ tokenFile, caFile, ...rest }: S) => ({
+    ...rest,
+    ...(tokenFile === undefined ? {} : { tokenFile: at(tokenFile) }),
+    ...(caFile === undefined ? {} : { caFile: at(caFile) }),
+  });
+  const { verification } = bundle;
+  const { kubeconfig } = configMap ?? {};
+  return {
+    ...bundle,
+    ...(directory === undefined ? {} : { directory: at(directory) }),
+    ...(configMap === undefined || kubeconfig === undefined
+      ? {}
+      : { configMap: { ...configMap, kubeconfig: at(kubeconfig) } }),
+    ...(distributor === undefined ? {} : { distributor: server(distributor) }),
+    ...(http === undefined ? {} : { http: server(http) }),
+    ...(lastGoodDirectory === undefined ? {} : { lastGoodDirectory: at(lastGoodDirectory) }),
+    ...(reports === undefined ? {} : { reports: server(reports) }),
+    ...(verification === undefined
+      ? {}
+      : { verification: { ...verification, keys: verification.keys.map(absoluteKey(at)) } }),
+  };
+}
+
 type KeyConfig = NonNullable<Config['bundles'][number]['verification']>['keys'][number];
 
 export const absoluteKey = (at: (path: string) => string) => (key: KeyConfig) =>
@@ -117,13 +144,7 @@ function absolutePaths(config: Config, base: string): Config {
       ...(rootsFile === undefined ? {} : { rootsFile: at(rootsFile) }),
       caFiles: Object.fromEntries(Object.entries(caFiles).map(([to, file]) => [to, at(file)])),
     },
-    bundles: config.bundles.map(({ verification, ...bundle }) => ({
-      ...bundle,
-      directory: at(bundle.directory),
-      ...(verification === undefined
-        ? {}
-        : { verification: { ...verification, keys: verification.keys.map(absoluteKey(at)) } }),
-    })),
+    bundles: config.bundles.map((bundle) => absoluteBundle(bundle, at)),
     audit: {
       ...config.audit,
       directory: at(config.audit.directory),

@@ -175,6 +175,27 @@ export const EVENTS = {
     fields: { signal: 'text' },
     message: 'stopped',
   },
+  'rollout.followed': {
+    level: 'info',
+    fields: {
+      set: 'text',
+      phase: 'text',
+      rollout: 'text',
+      generation: 'number',
+      weight_percent: 'number',
+    },
+    message: 'the sidecar follows a directive',
+  },
+  'rollout.candidate_refused': {
+    level: 'warn',
+    fields: { set: 'text', digest: 'text', code: 'text', error: 'text' },
+    message: 'the gate refused the candidate; the policy in force stays as it is',
+  },
+  'rollout.tripped': {
+    level: 'error',
+    fields: { set: 'text', rollout: 'text', digest: 'text' },
+    message: 'the candidate failed too often; this sidecar takes itself out of the rollout',
+  },
   'rollout.moved': {
     level: 'info',
     fields: {

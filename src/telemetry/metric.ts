@@ -15,6 +15,7 @@ import {
 import type { Operation } from '../call/tool-call.ts';
 import type { ReasonCode } from '../decision/reason.ts';
 import { METRICS, type MetricDeclaration } from './metric-catalogue.ts';
+import { type RolloutMetrics, rolloutMetrics } from './rollout-metric.ts';
 import { TallyHistogram } from './tally.ts';
 
 export type ListenerLabel = 'proxy' | 'gateway' | 'capture' | 'decision';
@@ -71,7 +72,7 @@ export interface AuditGauges {
   readonly lastCheckpointMs: number | null;
 }
 
-export interface Metrics {
+export interface Metrics extends RolloutMetrics {
   observeCall(call: ObservedCall): void;
   observeStage(stage: Stage, seconds: number): void;
   /** +1 when a call starts, -1 when it ends. */
@@ -262,7 +263,9 @@ function countedCalls(make: Make): (call: ObservedCall) => void {
 type CallLabels = Record<(typeof METRICS.calls.labels)[number], string>;
 
 function policyMetrics(make: Make) {
-  const seconds = make.histogram(METRICS.policyEval).child();
+  const evaluated = make.histogram(METRICS.policyEval);
+  const seconds = evaluated.child({ arm: 'stable' });
+  const candidateSeconds = evaluated.child({ arm: 'candidate' });
   const fuel = make.histogram(METRICS.policyFuel).child();
   const errors = make.counter(METRICS.policyErrors);
   const wouldDeny = make.counter(METRICS.wouldDeny);
@@ -271,6 +274,7 @@ function policyMetrics(make: Make) {
       seconds.observe(e.seconds, e.traceId);
       fuel.observe(e.fuel);
     },
+    ...rolloutMetrics(make, (value) => candidateSeconds.observe(value)),
     policyError: (reason: ReasonCode) => errors.inc({ reason }),
     wouldDeny: (reason: ReasonCode) => wouldDeny.inc({ reason }),
   };
