@@ -4,10 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { Access } from '../../src/kubernetes/access.ts';
 import { type Api, createApi } from '../../src/kubernetes/api.ts';
 import { ApiError } from '../../src/kubernetes/api-error.ts';
 import { type Connection, connectTo } from '../../src/kubernetes/connection.ts';
+import type { Access } from '../../src/kubernetes/credential.ts';
 import { eventFor } from '../../src/kubernetes/event.ts';
 import {
   CONFIG_MAPS,
