@@ -26,8 +26,7 @@ export class FakeApiServer {
   readonly seen: Seen[] = [];
   /** Bearer tokens that are believed. */
   readonly tokens = new Set([TOKEN]);
-  /** Asked before each request; null answers as usual. */
-  fault: (seen: Seen) => Fault | null = () => null;
+  #fault: (seen: Seen) => Fault | null = () => null;
   /** Of the Date header, against the clock of the machine. */
   clockSkewMs = 0;
   /** How many tokens were refused. */
@@ -103,8 +102,9 @@ export class FakeApiServer {
     await closed;
   }
 
-  get openConnections(): number {
-    return this.#sockets.size;
+  /** Asked before each request; null answers as usual. */
+  fails(fault: (seen: Seen) => Fault | null): void {
+    this.#fault = fault;
   }
 
   async close(): Promise<void> {
@@ -125,7 +125,7 @@ export class FakeApiServer {
     this.seen.push(seen);
     response.setHeader('date', new Date(Date.now() + this.clockSkewMs).toUTCString());
     try {
-      if (await this.#fails(this.fault(seen), response)) return;
+      if (await this.#fails(this.#fault(seen), response)) return;
       this.#authenticate(request);
       await this.#serve(seen, request, response);
     } catch (error) {
