@@ -4,9 +4,9 @@
  * TCP connection with it, so a half-open one is never used again. Shell: owns the connections.
  */
 import { Agent, type Dispatcher } from 'undici';
+import type { Access, ApiTls } from './access.ts';
+import { AccessError } from './access.ts';
 import { ApiError, errorFromAnswer, ownError } from './api-error.ts';
-import type { Access, ApiTls } from './credential.ts';
-import { AccessError } from './credential.ts';
 
 export interface ApiRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';

@@ -4,7 +4,7 @@
  */
 import type { RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
-import { type Access, AccessError, type ApiTls, type Credential } from './credential.ts';
+import { type Access, AccessError, type ApiTls, type Credential } from './access.ts';
 
 /** @throws AccessError */
 export function openKubeconfig(file: string): Access {

@@ -160,8 +160,7 @@ export class Reflector {
   }
 
   async #readAll(reason: RelistReason): Promise<void> {
-    // Only before anything is known may the server answer from a memory that can be old.
-    const { view, resourceVersion } = await this.#list(this.#synced ? undefined : '0');
+    const { view, resourceVersion } = await this.#list(this.#mayBeOld() ? '0' : undefined);
     this.#relist = null;
     this.#synced = true;
     this.#view = view;
@@ -170,6 +169,14 @@ export class Reflector {
     this.#options.observer.relisted(reason);
     this.#delivery.offer(view);
     this.#scheduleCheck();
+  }
+
+  /**
+   * Whether the server may answer from its memory, which spares its store when a fleet starts: only before anything is
+   * known, and only for one object, as such an answer comes in one piece however many there are.
+   */
+  #mayBeOld(): boolean {
+    return !this.#synced && this.#options.selection.name !== undefined;
   }
 
   async #list(version: string | undefined): Promise<{ view: View; resourceVersion: string }> {

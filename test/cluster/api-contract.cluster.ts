@@ -1,5 +1,5 @@
 /** The real kube-apiserver keeps the contract that the fake one of fast tests keeps. */
-import { openAccess } from '../../src/kubernetes/access.ts';
+import { openAccess } from '../../src/kubernetes/open-access.ts';
 import { apiServerContract } from '../kubernetes/contract.ts';
 import { startControlPlane } from './control-plane.ts';
 import { missingPrograms } from './programs.ts';
@@ -21,6 +21,7 @@ apiServerContract(
         await plane.etcd.compactAll();
         await plane.apiserver.start();
       },
+      bookmark: () => undefined,
       close: () => plane.stop(),
     };
   },

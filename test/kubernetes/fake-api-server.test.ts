@@ -1,5 +1,5 @@
 // The fake API server of fast tests keeps the contract that the real one keeps.
-import { openAccess } from '../../src/kubernetes/access.ts';
+import { openAccess } from '../../src/kubernetes/open-access.ts';
 import { apiServerContract } from './contract.ts';
 import { FakeApiServer } from './fake-api-server.ts';
 
@@ -9,6 +9,7 @@ apiServerContract('the fake API server', async () => {
     access: await openAccess(fake.podAccess),
     namespace: 'default',
     compact: async () => fake.store.compact(),
+    bookmark: () => setTimeout(() => fake.watches.bookmark(), 200),
     close: () => fake.close(),
   };
 });

@@ -47,11 +47,7 @@ export class FakeWatches {
       response,
       bookmarks: query['allowWatchBookmarks'] === 'true',
       ...namesOf(collection),
-      end: () => {
-        // As the real one does before it ends a watch.
-        this.#bookmark(watch);
-        response.end();
-      },
+      end: () => response.end(),
     };
     this.#open.add(watch);
     const stop = this.#store.watch(collection, since, matches, send);

@@ -1,10 +1,10 @@
 /** A reflector on a fake API server, with everything that it says kept. Shell: owns both until the test ends. */
 import type { TestContext } from 'node:test';
-import { openAccess } from '../../src/kubernetes/access.ts';
-import { createApi } from '../../src/kubernetes/api.ts';
+import { type Api, createApi } from '../../src/kubernetes/api.ts';
 import type { ApiError } from '../../src/kubernetes/api-error.ts';
 import { connectTo } from '../../src/kubernetes/connection.ts';
 import { CONFIG_MAPS, type Selection } from '../../src/kubernetes/object.ts';
+import { openAccess } from '../../src/kubernetes/open-access.ts';
 import type { View } from '../../src/kubernetes/reflection.ts';
 import { Reflector, type ReflectorOptions } from '../../src/kubernetes/reflector.ts';
 import { FakeApiServer } from './fake-api-server.ts';
@@ -14,6 +14,8 @@ export const MAPS = '/api/v1/namespaces/default/configmaps';
 
 export interface Said {
   connected: boolean;
+  /** Lists under way. */
+  listing: number;
   readonly relists: string[];
   readonly failures: { readonly error: ApiError; readonly waitMs: number }[];
   readonly applyErrors: unknown[];
@@ -58,6 +60,7 @@ export async function reflected(
   const delivered: Record<string, string>[] = [];
   const said: Said = {
     connected: false,
+    listing: 0,
     relists: [],
     failures: [],
     applyErrors: [],
@@ -66,8 +69,20 @@ export async function reflected(
     drift: 0,
   };
   const connection = connectTo(await openAccess(fake.podAccess), 'egret-test');
+  const api = createApi(connection);
+  const counted: Api = {
+    ...api,
+    async list(...given) {
+      said.listing += 1;
+      try {
+        return await api.list(...given);
+      } finally {
+        said.listing -= 1;
+      }
+    },
+  };
   const reflector = new Reflector({
-    api: createApi(connection),
+    api: counted,
     connection,
     resource: CONFIG_MAPS,
     namespace: 'default',
