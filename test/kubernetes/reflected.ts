@@ -31,6 +31,10 @@ export interface Reflected {
   readonly said: Said;
   /** Every set that was delivered, as names and values of `data.v`. */
   readonly delivered: Record<string, string>[];
+  /** Everything; also at the end of the test. */
+  stop(): Promise<void>;
+  /** What the server holds, as text to compare with `last`. */
+  server(): string;
   /** What the last set says; null before the first. */
   last(): Record<string, string> | null;
   put(name: string, v: string, labels?: Record<string, string>): void;
@@ -92,11 +96,15 @@ export async function reflected(
     timing,
     ...options.also,
   });
-  t.after(async () => {
-    await reflector.close();
-    await connection.close();
-    await fake.close();
-  });
+  let stopped: Promise<void> | null = null;
+  const stop = () => {
+    stopped ??= reflector
+      .close()
+      .then(() => connection.close())
+      .then(() => fake.close());
+    return stopped;
+  };
+  t.after(stop);
   reflector.start();
   const server = () =>
     JSON.stringify(valuesOf(new Map(held(fake).map((o) => [o.metadata.name, o]))));
@@ -106,6 +114,8 @@ export async function reflected(
     reflector,
     said,
     delivered,
+    stop,
+    server,
     last: () => delivered.at(-1) ?? null,
     put: (name, v, labels = {}) => put(fake, name, v, labels),
     caughtUp: () => until(() => JSON.stringify(here.last()) === server(), 'the view is the server'),
