@@ -9,7 +9,7 @@ apiServerContract('the fake API server', async () => {
     access: await openAccess(fake.podAccess),
     namespace: 'default',
     compact: async () => fake.store.compact(),
-    bookmark: () => setTimeout(() => fake.watches.bookmark(), 200),
+    bookmark: () => fake.watches.bookmark(),
     close: () => fake.close(),
   };
 });

@@ -103,7 +103,7 @@ void test('a server that calls every version too old is asked less and less ofte
   assert.ok(r.said.failures.slice(1).every(({ waitMs }) => waitMs >= 1000));
 });
 
-void test('a silent watch is given up after 100 seconds, with its connection', async (t) => {
+void test('a silent watch is given up after 100 seconds, with its connection, and followed at once', async (t) => {
   const r = await reflected(t);
   await r.connected();
   r.timing.advance(60_000);
@@ -113,13 +113,13 @@ void test('a silent watch is given up after 100 seconds, with its connection', a
   r.fake.watches.silent = true;
   r.put('a', '2');
   r.timing.advance(99_000);
-  assert.equal(r.said.failures.length, 0);
-  r.timing.advance(1000);
-  await until(() => r.said.failures.length === 1, 'the silence ends');
-  await until(() => r.fake.watches.size === 0, 'the connection is gone');
+  assert.equal(r.said.reconnects, 0);
   r.fake.watches.silent = false;
-  r.timing.advance(2000);
+  r.timing.advance(1000);
   await r.caughtUp();
+  await until(() => r.fake.watches.size === 1, 'the old connection is gone');
+  assert.equal(r.said.reconnects, 1);
+  assert.equal(r.said.failures.length, 0);
   assert.equal(r.lists(), 1);
 });
 
