@@ -238,7 +238,7 @@ const ENDINGS: Readonly<Record<Unit, RegExp>> = {
   records: /_(records|size)$/,
   files: /_registered$/,
   one: /_(info|phase)$/,
-  truth: /_(proven|leader)$/,
+  truth: /_(proven|leader|connected)$/,
   evaluations: /_total$/,
   activations: /_total$/,
   bundles: /_total$/,

@@ -63,7 +63,11 @@ export interface ReflectorOptions {
 }
 
 const LIST_MS = 30_000;
-/** Bookmarks come about every minute. */
+/**
+ * Bookmarks come every minute, but from some servers only when an object of the kind changed anywhere in the cluster
+ * since the watch began. So silence is no failure: the connection may be dead or the cluster quiet, and the next watch
+ * follows at once.
+ */
 const SILENCE_MS = 100_000;
 /** A watch that lived for so long was no failure. */
 const SETTLED_MS = 10_000;
@@ -160,8 +164,7 @@ export class Reflector {
   }
 
   async #readAll(reason: RelistReason): Promise<void> {
-    // Only before anything is known may the server answer from a memory that can be old.
-    const { view, resourceVersion } = await this.#list(this.#synced ? undefined : '0');
+    const { view, resourceVersion } = await this.#list(this.#mayBeOld() ? '0' : undefined);
     this.#relist = null;
     this.#synced = true;
     this.#view = view;
@@ -170,6 +173,14 @@ export class Reflector {
     this.#options.observer.relisted(reason);
     this.#delivery.offer(view);
     this.#scheduleCheck();
+  }
+
+  /**
+   * Whether the server may answer from its memory, which spares its store when a fleet starts: only before anything is
+   * known, and only for one object, as such an answer comes in one piece however many there are.
+   */
+  #mayBeOld(): boolean {
+    return !this.#synced && this.#options.selection.name !== undefined;
   }
 
   async #list(version: string | undefined): Promise<{ view: View; resourceVersion: string }> {
@@ -205,7 +216,8 @@ export class Reflector {
         this.#take(parseStep(line));
       }
     } catch (error) {
-      if (this.#relist === null) throw error;
+      const silent = this.#connected && silence.isOver();
+      if (!silent && this.#relist === null) throw error;
     } finally {
       silence.end();
       if (this.#connected) observer.connected(false);
@@ -286,13 +298,18 @@ export class Reflector {
   /** A signal that is aborted after so much time without `restart`, and with `close`. */
   #deadline(ms: number, what: string) {
     const controller = new AbortController();
-    const late = () => controller.abort(ownError('Unreachable', `${what} for ${ms} ms`));
+    let over = false;
+    const late = () => {
+      over = true;
+      controller.abort(ownError('Unreachable', `${what} for ${ms} ms`));
+    };
     let stopTimer = this.#timing.timer(ms, late);
     const closed = () => controller.abort(ownError('Unreachable', 'closed'));
     this.#stop.signal.addEventListener('abort', closed);
     if (this.#stop.signal.aborted) closed();
     return {
       signal: controller.signal,
+      isOver: () => over,
       abort: (error: ApiError) => controller.abort(error),
       restart: () => {
         stopTimer();

@@ -6,6 +6,7 @@
 import { collectDefaultMetrics, type OpenMetricsContentType, Registry } from 'prom-client';
 import { declared, OPEN_METRICS } from './metric.ts';
 import type { MetricDeclaration } from './metric-catalogue.ts';
+import { type WatchMetrics, watchMetrics } from './watch-metric.ts';
 
 export const CONTROLLER_METRICS = {
   leader: {
@@ -105,7 +106,7 @@ export interface SetGauges {
   readonly updatedAtMs: number;
 }
 
-export interface ControllerMetrics {
+export interface ControllerMetrics extends WatchMetrics {
   leads(leads: boolean): void;
   /** Asked at each scrape. */
   watchSets(sets: () => readonly SetGauges[]): void;
@@ -149,6 +150,7 @@ export function createControllerMetrics(): ControllerMetrics {
   const errors = make.counter(M.errors);
   const requests = make.counter(M.requests);
   return {
+    ...watchMetrics(make),
     leads: (leads) => leader.set(leads ? 1 : 0),
     watchSets: (given) => {
       sets = given;

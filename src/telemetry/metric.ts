@@ -17,6 +17,7 @@ import type { ReasonCode } from '../decision/reason.ts';
 import { METRICS, type MetricDeclaration } from './metric-catalogue.ts';
 import { type RolloutMetrics, rolloutMetrics } from './rollout-metric.ts';
 import { TallyHistogram } from './tally.ts';
+import { type WatchMetrics, watchMetrics } from './watch-metric.ts';
 
 export type ListenerLabel = 'proxy' | 'gateway' | 'capture' | 'decision';
 export type DecisionLabel = 'allow' | 'deny' | 'require_approval';
@@ -72,7 +73,7 @@ export interface AuditGauges {
   readonly lastCheckpointMs: number | null;
 }
 
-export interface Metrics extends RolloutMetrics {
+export interface Metrics extends RolloutMetrics, WatchMetrics {
   observeCall(call: ObservedCall): void;
   observeStage(stage: Stage, seconds: number): void;
   /** +1 when a call starts, -1 when it ends. */
@@ -141,6 +142,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     ...auditMetrics(make),
     ...fenceMetrics(make),
     ...dnsMetrics(make),
+    ...watchMetrics(make),
     telemetryDropped: (signal, count) => dropped.inc({ signal }, count),
     contentType: OPEN_METRICS,
     render: () => registry.metrics(),

@@ -34,7 +34,9 @@ export function afterApply(owned: Managers, before: object, given: object, by: s
     owned,
     conflicts.map(({ path }) => path),
   );
-  const held = new Set([...others].flatMap(([manager, paths]) => (manager === by ? [] : [...paths])));
+  const held = new Set(
+    [...others].flatMap(([manager, paths]) => (manager === by ? [] : [...paths])),
+  );
   const dropped = [...(owned.get(by) ?? [])].filter(
     (path) => !applied.has(path) && !held.has(path),
   );
@@ -54,7 +56,8 @@ function without(owned: Managers, paths: readonly string[]): Managers {
 }
 
 /** Names and what the server itself writes belong to nobody. */
-const SERVED = /^\["(apiVersion|kind)"|^\["metadata","(name|namespace|uid|resourceVersion|creationTimestamp)"/;
+const SERVED =
+  /^\["(apiVersion|kind)"|^\["metadata","(name|namespace|uid|resourceVersion|creationTimestamp)"/;
 
 function leavesOf(object: object, path: readonly string[] = []): Map<string, unknown> {
   const leaves = new Map<string, unknown>();

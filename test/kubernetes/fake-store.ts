@@ -76,7 +76,9 @@ export class FakeStore {
 
   list(collection: Collection, matches: Matches): ReadObject[] {
     return [...this.#objects]
-      .filter(([key, object]) => key.slice(0, key.lastIndexOf('/')) === collection && matches(object))
+      .filter(
+        ([key, object]) => key.slice(0, key.lastIndexOf('/')) === collection && matches(object),
+      )
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([, object]) => object);
   }
@@ -109,7 +111,8 @@ export class FakeStore {
 
   mergePatch(collection: Collection, name: string, patch: object, how: WriteOptions): ReadObject {
     const before = this.get(collection, name);
-    const { resourceVersion } = (patch as { metadata?: { resourceVersion?: string } }).metadata ?? {};
+    const { resourceVersion } =
+      (patch as { metadata?: { resourceVersion?: string } }).metadata ?? {};
     guard(before, resourceVersion);
     return this.#update(collection, before, merged(before, patch) as ReadObject, how);
   }
@@ -165,7 +168,8 @@ export class FakeStore {
       const event = change.collection === collection ? eventOf(change, matches) : null;
       if (event !== null) onEvent(event);
     };
-    for (const change of this.#changes.filter(({ version }) => version > Number(since))) take(change);
+    for (const change of this.#changes.filter(({ version }) => version > Number(since)))
+      take(change);
     this.#watchers.add(take);
     return () => this.#watchers.delete(take);
   }
