@@ -174,6 +174,12 @@ export class ActivePolicy<T = unknown> {
     this.#confirmed = { wallMs: this.#nowMs(), monotonicMs: this.#monotonicMs() };
   }
 
+  /** What is in force was confirmed then, and not now. @param wallMs milliseconds since 1970. */
+  age(wallMs: number): void {
+    const passedMs = Math.max(0, this.#nowMs() - wallMs);
+    this.#confirmed = { wallMs, monotonicMs: this.#monotonicMs() - passedMs };
+  }
+
   /** The source could not be read. */
   fail(errors: readonly BundleError[]): void {
     this.#offeredDigest = null;

@@ -73,13 +73,14 @@ export class FollowedPolicy implements SourceListener {
     return this.active.holds(digest);
   }
 
-  async onWanted({ stable, candidate, directive }: Wanted): Promise<boolean> {
+  async onWanted({ stable, candidate, directive }: Wanted, keptAtMs?: number): Promise<boolean> {
     if (stable.content === null) {
       if (!this.active.adopt(stable.digest)) return false;
     } else {
       await this.active.admit(stable.content);
       if (this.active.current()?.ref.digest !== stable.digest) return false;
     }
+    if (keptAtMs !== undefined) this.active.age(keptAtMs);
     this.#begin(directive);
     if (candidate !== null && 'errors' in candidate) {
       await this.active.tryOut(null);

@@ -58,12 +58,13 @@ export async function startSidecar(config: Config, context: SidecarContext): Pro
   const { interception, upstream: upstreamTrust } = await openTrust(config, log);
   const tracing = await openTracing(config, metrics);
   const journal = await openAudit(config, metrics, log);
-  const policy = await openPolicy(config, { metrics, log, journal }, verification).catch(
-    async (error) => {
-      await closeSignals({ interception, journal, tracing, metrics, log });
-      throw error;
-    },
-  );
+  const { environment } = context;
+  const workload = workloadOf(config.agent.labels, environment);
+  const place = { workload, environment, verification };
+  const policy = await openPolicy(config, { metrics, log, journal }, place).catch(async (error) => {
+    await closeSignals({ interception, journal, tracing, metrics, log });
+    throw error;
+  });
   const outside = openOutside(config, metrics, upstreamTrust);
   const trust = { interception, upstreamTrust };
   const built: Built = { config, log, metrics, tracing, journal, policy, ...trust, ...outside };

@@ -24,7 +24,11 @@ export interface ConfigMapSourceOptions extends Omit<FollowerOptions, 'fetch'> {
   readonly namespace: string;
   readonly api: Api;
   readonly connection: Connection;
-  readonly observer: ReflectorObserver;
+  /** Counts for the metrics of the watch, which asks how it is. */
+  readonly watch: (
+    status: Reflector['status'],
+  ) => Pick<ReflectorObserver, 'relisted' | 'gone' | 'reconnected' | 'applyError' | 'drift'>;
+  readonly failed: (error: unknown) => void;
   /** Between two confirmations that the watch still hears the API server. Default 15 s. */
   readonly confirmMs?: number;
 }
@@ -33,13 +37,13 @@ export interface ConfigMapSourceOptions extends Omit<FollowerOptions, 'fetch'> {
 const HEARD_MS = 90_000;
 
 export function openConfigMapSource(options: ConfigMapSourceOptions): PolicySource {
-  const { set, namespace, api, connection, observer, listener, confirmMs = 15_000 } = options;
+  const { set, namespace, api, connection, listener, confirmMs = 15_000 } = options;
   const follower = new DirectiveFollower({
     ...options,
     fetch: (revision) => readCopy(api, namespace, set, revision),
   });
   const word = firstWord();
-  const reflector = new Reflector({
+  const reflector: Reflector = new Reflector({
     api,
     connection,
     resource: CONFIG_MAPS,
@@ -52,9 +56,10 @@ export function openConfigMapSource(options: ConfigMapSourceOptions): PolicySour
       word.said();
     },
     observer: {
-      ...observer,
-      failed: (error, waitMs) => {
-        observer.failed(error, waitMs);
+      ...options.watch(() => reflector.status()),
+      connected: () => undefined,
+      failed: (error) => {
+        options.failed(error);
         word.said();
       },
     },

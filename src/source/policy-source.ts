@@ -29,8 +29,11 @@ export interface Wanted {
 export interface SourceListener {
   /** Whether a bundle with this digest passed the gate and is still loaded. */
   holds(digest: string): boolean;
-  /** @returns true when `stable` is in force now; false when the gate refused it and the last good one stays. */
-  onWanted(wanted: Wanted): Promise<boolean>;
+  /**
+   * @param keptAtMs of what is only remembered: when it was kept, milliseconds since 1970.
+   * @returns true when `stable` is in force now; false when the gate refused it and the last good one stays.
+   */
+  onWanted(wanted: Wanted, keptAtMs?: number): Promise<boolean>;
   /** The source was read and says what it said before. */
   onUnchanged(): void;
   /** The source cannot be read, or says nothing that can be used. What is in force stays. */

@@ -110,6 +110,17 @@ export const EVENTS = {
     fields: { name: 'text', age_seconds: 'number' },
     message: 'the policy is older than its maximum staleness, every call is denied',
   },
+  'bundle.aging': {
+    level: 'warn',
+    fields: { name: 'text', age_seconds: 'number' },
+    message: 'the policy is older than its set wants it to be; it goes on deciding',
+  },
+  'bundle.source_failed': {
+    level: 'warn',
+    fields: { name: 'text', error: 'text' },
+    message:
+      'the source of the policy, or the copy of the last good one, did not work; it is tried again',
+  },
   'audit.opened': {
     level: 'info',
     fields: { directory: 'text', size: 'number', key: 'text' },
