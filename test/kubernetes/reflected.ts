@@ -74,19 +74,8 @@ export async function reflected(
   };
   const connection = connectTo(await openAccess(fake.podAccess), 'egret-test');
   const api = createApi(connection);
-  const counted: Api = {
-    ...api,
-    async list(...given) {
-      said.listing += 1;
-      try {
-        return await api.list(...given);
-      } finally {
-        said.listing -= 1;
-      }
-    },
-  };
   const reflector = new Reflector({
-    api: counted,
+    api: countingLists(api, said),
     connection,
     resource: CONFIG_MAPS,
     namespace: 'default',
@@ -124,6 +113,20 @@ export async function reflected(
     watchRequests: () => fake.seen.filter(({ watch }) => watch).length,
   };
   return here;
+}
+
+function countingLists(api: Api, said: Said): Api {
+  return {
+    ...api,
+    async list(...given) {
+      said.listing += 1;
+      try {
+        return await api.list(...given);
+      } finally {
+        said.listing -= 1;
+      }
+    },
+  };
 }
 
 const held = (fake: FakeApiServer) => fake.store.list(MAPS, () => true);

@@ -180,6 +180,32 @@ test('every function leaves the metric it is named after', async () => {
   }
 });
 
+test('a watch shows its state at the scrape, and its counters from the start', async () => {
+  const text = await scrape((metrics) => {
+    const watch = metrics.kubeWatch('state', () => ({ connected: true, heardAgoMs: 2500 }));
+    metrics.kubeWatch('bundle', () => ({ connected: false, heardAgoMs: null }));
+    watch.relisted('gone');
+    watch.gone();
+    watch.reconnected();
+    watch.applyError();
+    watch.drift(2);
+  });
+  for (const line of [
+    'egret_kube_watch_connected{watch="state"} 1',
+    'egret_kube_watch_connected{watch="bundle"} 0',
+    'egret_kube_watch_last_event_age_seconds{watch="state"} 2.5',
+    'egret_kube_relists_total{watch="state",reason="gone"} 1',
+    'egret_kube_gone_total{watch="state"} 1',
+    'egret_kube_reconnects_total{watch="state"} 1',
+    'egret_kube_apply_errors_total{watch="state"} 1',
+    'egret_kube_drift_total{watch="state"} 2',
+    'egret_kube_drift_total{watch="bundle"} 0',
+  ]) {
+    assert.ok(text.split('\n').includes(line), line);
+  }
+  assert.doesNotMatch(text, /event_age_seconds\{watch="bundle"/);
+});
+
 test('a scrape holds every declared metric with its help and type, and ends as OpenMetrics does', async () => {
   const text = await scrape((metrics) => metrics.fenceProven(true));
   for (const { name, type, help } of Object.values<MetricDeclaration>(METRICS)) {
