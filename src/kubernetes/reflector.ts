@@ -208,6 +208,7 @@ export class Reflector {
       const body = await connection.send({ ...this.#watchRequest(), signal: silence.signal });
       silence.restart();
       opened();
+      this.#heardMs = this.#timing.nowMs();
       this.#connected = true;
       observer.connected(true);
       for await (const line of watchLines(body, lineBytesMax)) {

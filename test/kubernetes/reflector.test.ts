@@ -118,6 +118,7 @@ void test('a silent watch is given up after 100 seconds, with its connection, an
   r.timing.advance(1000);
   await r.caughtUp();
   await until(() => r.fake.watches.size === 1, 'the old connection is gone');
+  assert.equal(r.reflector.status().heardAgoMs, 0);
   assert.equal(r.said.reconnects, 1);
   assert.equal(r.said.failures.length, 0);
   assert.equal(r.lists(), 1);
