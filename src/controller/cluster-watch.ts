@@ -7,6 +7,7 @@ import type { Connection } from '../kubernetes/connection.ts';
 import { CONFIG_MAPS } from '../kubernetes/object.ts';
 import { Reflector } from '../kubernetes/reflector.ts';
 import { LABELS } from '../rollout/objects.ts';
+import type { WatchMetrics } from '../telemetry/watch-metric.ts';
 import type { ClusterView, Objects } from './cluster-objects.ts';
 import type { Failed } from './controller.ts';
 
@@ -14,6 +15,7 @@ export interface WatchParts {
   readonly api: Api;
   readonly connection: Connection;
   readonly namespace: string;
+  readonly metrics: WatchMetrics;
   readonly failed: Failed;
 }
 
@@ -32,7 +34,7 @@ export class ClusterWatch {
   readonly #listeners: ((kind: Kind) => void)[] = [];
   #view: ClusterView = { sets: new Map(), bundles: new Map(), states: new Map() };
 
-  constructor({ api, connection, namespace, failed }: WatchParts) {
+  constructor({ api, connection, namespace, metrics, failed }: WatchParts) {
     this.#reflectors = KINDS.map(
       ([kind, label]) =>
         new Reflector({
@@ -43,15 +45,7 @@ export class ClusterWatch {
           selection: { labelSelector: label },
           objectsMax: OBJECTS_MAX[kind],
           onObjects: (objects) => this.#take(kind, objects),
-          observer: {
-            connected: () => undefined,
-            relisted: () => undefined,
-            gone: () => undefined,
-            reconnected: () => undefined,
-            applyError: (error) => failed('watch', error),
-            drift: (names) => failed('watch', new Error(`${kind}: ${names} were missed`)),
-            failed: (error) => failed('watch', error),
-          },
+          observer: { ...this.#observe(kind, metrics), failed: (error) => failed('watch', error) },
         }),
     );
   }
@@ -75,6 +69,13 @@ export class ClusterWatch {
 
   async close(): Promise<void> {
     await Promise.all(this.#reflectors.map((reflector) => reflector.close()));
+  }
+
+  #observe(kind: Kind, metrics: WatchMetrics) {
+    const at = KINDS.findIndex(([one]) => one === kind);
+    const quiet = { connected: false, heardAgoMs: null };
+    const counters = metrics.kubeWatch(kind, () => this.#reflectors?.[at]?.status() ?? quiet);
+    return { ...counters, connected: () => undefined };
   }
 
   #take(kind: Kind, objects: Objects): void {

@@ -59,7 +59,7 @@ export async function startController(
   const connection = connectTo(access, `egret-controller/${VERSION}`);
   const api = createApi(connection);
   const writes = new ClusterWrites({ api, namespace, identity, metrics, wallMs: Date.now });
-  const watch = new ClusterWatch({ api, connection, namespace, failed });
+  const watch = new ClusterWatch({ api, connection, namespace, metrics, failed });
   const election = createElection({ config, api, namespace, identity, metrics, log, failed });
   const keeper = new SetKeeper({
     config,

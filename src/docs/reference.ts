@@ -25,7 +25,7 @@ export function renderMetricReference(): string {
     'Label values are bounded: `tool` names a tool of the catalogue (at most 500, the rest is `other`), `reason` is a [reason code](reason-codes.md), everything else is a closed set or a configured name. Exemplars hold the `trace_id` of a sampled call.',
     metricTable(METRICS),
     '## Controller',
-    'Metrics of `egret controller`, served in the same way. `set` is a policy set, `phase` and `reason` are those of a [rollout](rollout.md).',
+    'Metrics of `egret controller`, served in the same way. The metrics of watches (`egret_kube_…`) are there, too. `set` is a policy set, `phase` and `reason` are those of a [rollout](rollout.md).',
     metricTable(CONTROLLER_METRICS),
   ]);
 }

@@ -33,8 +33,8 @@ export interface ConfigMapSourceOptions extends Omit<FollowerOptions, 'fetch'> {
   readonly confirmMs?: number;
 }
 
-/** Bookmarks come about once a minute; an older word may be one of a server that is gone. */
-const HEARD_MS = 90_000;
+/** A quiet API server says something at least every 100 s, when the next watch begins; older may be a server that is gone. */
+const HEARD_MS = 120_000;
 
 export function openConfigMapSource(options: ConfigMapSourceOptions): PolicySource {
   const { set, namespace, api, connection, listener, confirmMs = 15_000 } = options;

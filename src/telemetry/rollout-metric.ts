@@ -1,6 +1,6 @@
 /**
- * Metrics about a candidate that is tried out beside the policy in force. Labels are the set and closed words. Shell:
- * owns a part of a registry.
+ * Metrics about a candidate that is tried out beside the policy in force. Labels are the set and closed words.
+ * Shell: owns a part of a registry.
  */
 import type { declared } from './metric.ts';
 import { METRICS } from './metric-catalogue.ts';

@@ -161,7 +161,7 @@ test('every function leaves the metric it is named after', async () => {
   for (const line of [
     'egret_stage_seconds_count{stage="decide"} 1',
     'egret_shed_total{cause="calls"} 1',
-    'egret_policy_eval_seconds_count 1',
+    'egret_policy_eval_seconds_count{arm="stable"} 1',
     'egret_policy_fuel_sum 5000',
     'egret_policy_errors_total{reason="policy.error"} 1',
     'egret_would_deny_total{reason="policy.denied"} 1',
