@@ -19,6 +19,7 @@ export type BundleErrorCode =
   | 'configmap_invalid'
   | 'data_conflict'
   | 'data_invalid'
+  | 'data_missing'
   | 'delta_unsupported'
   | 'digest_mismatch'
   | 'empty_input_allowed'

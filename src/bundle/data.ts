@@ -17,7 +17,7 @@ type DataObject = ReadonlyMap<RegoValue, RegoValue>;
 
 /**
  * @returns JSON text of the whole of `data`.
- * @throws BundleRefused `data_invalid`, `data_conflict`, `outside_roots`
+ * @throws BundleRefused `data_invalid`, `data_conflict`, `data_missing`, `outside_roots`
  */
 export function bundleData(
   files: ReadonlyMap<string, Uint8Array>,
@@ -38,9 +38,25 @@ export function bundleData(
     checkRoots(whole as DataObject, '', roots, file);
     data = merged(data, whole as DataObject, '', file);
   }
+  checkSettings(data, roots);
   const [only] = dataFiles;
   const whole = dataFiles.length === 1 && only?.[0] === 'data.json';
   return whole ? textOf(...only) : renderRego(data);
+}
+
+/** Settings that a bundle says it has; without them a policy denies, or worse, in a way that nobody meant. */
+function checkSettings(data: DataObject, roots: readonly string[]): void {
+  for (const root of roots) {
+    const path = root.split('/');
+    if (path[0] !== 'config') continue;
+    const value = path.reduce<RegoValue | undefined>(
+      (inner, name) => (inner instanceof Map ? inner.get(name) : undefined),
+      data,
+    );
+    if (value !== undefined) continue;
+    const place = { file: 'data.json', path: root };
+    refuseBundle('data_missing', place, 'nothing', 'what the root of the manifest announces');
+  }
 }
 
 function readData(file: string, bytes: Uint8Array): RegoValue {

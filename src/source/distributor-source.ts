@@ -59,15 +59,15 @@ export function openDistributorSource(options: DistributorSourceOptions): Policy
       try {
         await look();
         failures = 0;
+        word.said();
       } catch (error) {
         failures += 1;
+        word.said();
         if (stop.signal.aborted) return;
         if (follower.generation === -1 || failures > 1) listener.onError([unreadable(error)]);
         const { first, most } = BACK_OFF_MS;
         const ms = Math.min(most, first * 2 ** failures) * (0.5 + random() / 2);
         await sleep(ms, undefined, { signal: stop.signal, ref: false }).catch(() => undefined);
-      } finally {
-        word.said();
       }
     }
   };

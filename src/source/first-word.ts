@@ -3,8 +3,8 @@ const WAIT_MS = 10_000;
 
 export function firstWord(): { readonly heard: Promise<void>; said(): void } {
   const { promise, resolve } = Promise.withResolvers<void>();
+  // It holds the process: while a start waits for it, nothing else may.
   const timer = setTimeout(resolve, WAIT_MS);
-  timer.unref();
   return {
     heard: promise,
     said: () => {
