@@ -91,11 +91,12 @@ $(CLUSTER)/kubectl: tools/kubernetes/go.mod tools/kubernetes/go.sum | $(CLUSTER)
 $(CLUSTER)/helm: tools/helm/go.mod tools/helm/go.sum | $(CLUSTER)/kubectl
 	$(call go-program,tools/helm,helm.sh/helm/v4/cmd/helm,75)
 
-build: install ## bundle the command into dist/egret.mjs
+build: install ## bundle the command into dist/egret.mjs, which is also the plugin dist/kubectl-egret
 	@esbuild src/main.ts --bundle --platform=node --target=node24 --format=esm --outfile=dist/egret.mjs \
 	  --sourcemap=external --log-level=warning --legal-comments=none \
 	  --banner:js=$$'#!/usr/bin/env -S MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=131072 node --max-semi-space-size=4 --disable-proto=throw\nimport { createRequire } from "node:module"; const require = createRequire(import.meta.url);'
 	@chmod +x dist/egret.mjs
+	@ln -sf egret.mjs dist/kubectl-egret
 
 demo: build ## play the receipts story with real parts; KEEP=1 leaves it running
 	@node examples/receipts/demo.ts $(if $(KEEP),--keep)
@@ -122,7 +123,7 @@ test-net: install tools-net ## attack the fence in real network namespaces (root
 	@mkdir -p .tools
 	@set -o pipefail; node --test --test-concurrency=1 --test-reporter=spec 'test/net/*.net.ts' | tee .tools/test-net-report.txt
 
-cluster-test: install tools-cluster ## run what talks to Kubernetes against a real API server
+cluster-test: build tools-cluster ## run what talks to Kubernetes against a real API server
 	@mkdir -p .tools
 	@set -o pipefail; node --test --test-concurrency=1 --test-reporter=spec 'test/cluster/*.cluster.ts' | tee .tools/cluster-test-report.txt
 

@@ -10,8 +10,10 @@ import { decideCommand } from './cli/decide.ts';
 import { diffCommand } from './cli/diff.ts';
 import { explainCommand } from './cli/explain.ts';
 import { initCommand } from './cli/init.ts';
+import { programName } from './cli/program-name.ts';
 import { redirectCommand } from './cli/redirect.ts';
 import { replayCommand } from './cli/replay.ts';
+import { rolloutCommand } from './cli/rollout.ts';
 import { sidecarCommand } from './cli/sidecar.ts';
 import { simulateCommand } from './cli/simulate.ts';
 import { suggestCommand } from './cli/suggest.ts';
@@ -19,7 +21,7 @@ import { testCommand } from './cli/test.ts';
 import { trustCommand } from './cli/trust.ts';
 import { VERSION } from './version.ts';
 
-const program = new Command('egret')
+const program = new Command(programName())
   .description('Policy enforcement point between an AI agent and its tools')
   .version(VERSION)
   .addCommand(sidecarCommand())
@@ -36,6 +38,7 @@ const program = new Command('egret')
   .addCommand(checkCommand())
   .addCommand(initCommand())
   .addCommand(redirectCommand())
+  .addCommand(rolloutCommand())
   .addCommand(trustCommand());
 
 misuseEndsWith2(program);

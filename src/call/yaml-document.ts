@@ -31,7 +31,7 @@ export function readYaml<S extends z.ZodType>(
   if (!plain.ok) return problem(`${file}: found a YAML alias, expected none`);
   const parsed = schema.safeParse(plain.value);
   if (parsed.success) return { ok: true, value: parsed.data };
-  const problems = parsed.error.issues.map((issue) => {
+  const problems = parsed.error.issues.flatMap(meant).map((issue) => {
     const node = nodeAt(document, issue.path);
     const where = node?.range == null ? file : place(node.range[0]);
     const path = issue.path.length === 0 ? '(document)' : issue.path.map(String).join('.');
@@ -39,6 +39,26 @@ export function readYaml<S extends z.ZodType>(
   });
   return { ok: false, problems: problems.slice(0, PROBLEMS_MAX) };
 }
+
+type Issue = z.core.$ZodIssue;
+
+/**
+ * The issues of the one alternative that comes nearest to what was written; the issue itself when none is nearer than
+ * the others.
+ */
+function meant(issue: Issue): readonly Issue[] {
+  if (issue.code !== 'invalid_union' || issue.errors.length === 0) return [issue];
+  const counted = issue.errors.map((issues) => ({ issues, count: distance(issues) }));
+  const least = Math.min(...counted.map(({ count }) => count));
+  const [nearest, second] = counted.filter(({ count }) => count === least);
+  if (nearest === undefined || second !== undefined) return [issue];
+  return nearest.issues
+    .map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] }) as Issue)
+    .flatMap(meant);
+}
+
+const distance = (issues: readonly Issue[]): number =>
+  issues.reduce((sum, one) => sum + (one.code === 'unrecognized_keys' ? one.keys.length : 1), 0);
 
 const problem = (text: string) => ({ ok: false, problems: [text] }) as const;
 
@@ -59,7 +79,7 @@ function plainValue(document: YamlDocument) {
 const nodeAt = (document: YamlDocument, path: readonly PropertyKey[]) =>
   (path.length === 0 ? document.contents : document.getIn(path, true)) as YamlNode | undefined;
 
-function found(issue: z.core.$ZodIssue, node: YamlNode | undefined): string {
+function found(issue: Issue, node: YamlNode | undefined): string {
   if (issue.code === 'unrecognized_keys') {
     return `found unknown key ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}`;
   }
@@ -67,7 +87,13 @@ function found(issue: z.core.$ZodIssue, node: YamlNode | undefined): string {
   return `found ${shown?.slice(0, 80) ?? 'nothing'}`;
 }
 
-const expected = (issue: z.core.$ZodIssue): string =>
-  issue.code === 'unrecognized_keys'
-    ? 'expected only documented keys'
-    : issue.message.replace(/^Invalid (input|option): /, '');
+function expected(issue: Issue): string {
+  if (issue.code === 'unrecognized_keys') return 'expected only documented keys';
+  // An alternative without words of its own: what each part of it wants.
+  if (issue.code === 'invalid_union' && issue.message === 'Invalid input') {
+    const parts = issue.errors.flatMap(([first]) => (first === undefined ? [] : [expected(first)]));
+    if (parts.length > 0)
+      return `expected ${parts.map((one) => one.replace(/^expected /, '')).join(' or ')}`;
+  }
+  return issue.message.replace(/^Invalid (input|option): /, '');
+}

@@ -10,7 +10,10 @@ import { BundleRefused } from '../bundle/bundle-error.ts';
 import { HashFormError } from '../bundle/hash-form.ts';
 import { KeyError } from '../bundle/signature-key.ts';
 import { ConfigError } from '../config/load.ts';
+import { AccessError } from '../kubernetes/access.ts';
+import { ApiError } from '../kubernetes/api-error.ts';
 import { PlanFormatError } from '../plan/plan.ts';
+import { LintUnreadable } from '../rollout/lint.ts';
 import { StartError } from '../sidecar/start-error.ts';
 
 export const REFUSED = 1;
@@ -38,6 +41,9 @@ const MENDABLE = [
   AuthorError,
   KitError,
   LogUnreadable,
+  LintUnreadable,
+  AccessError,
+  ApiError,
   BundleBuildError,
   BundleRefused,
   HashFormError,

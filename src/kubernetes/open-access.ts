@@ -10,8 +10,10 @@ import { join } from 'node:path';
 import { type Access, AccessError, type ApiTls, type Credential } from './access.ts';
 
 export interface AccessOptions {
-  /** Path of a kubeconfig file; without it the pod's service account. */
+  /** Path of a kubeconfig file, or of several as in KUBECONFIG; without it the pod's service account. */
   readonly kubeconfig?: string | undefined;
+  /** Context of the kubeconfig. Default the current one. */
+  readonly context?: string | undefined;
   /** Default `process.env`. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Default where Kubernetes mounts it. */
@@ -26,7 +28,7 @@ const TOKEN = /^[A-Za-z0-9._~+/=-]{1,16384}$/;
 export async function openAccess(options: AccessOptions = {}): Promise<Access> {
   if (options.kubeconfig !== undefined) {
     const { openKubeconfig } = await import('./kubeconfig.ts');
-    return openKubeconfig(options.kubeconfig);
+    return openKubeconfig(options.kubeconfig, options.context);
   }
   return openServiceAccount(options);
 }

@@ -48,11 +48,14 @@ export function placeIn(steps: readonly RolloutStep[], weight: number): number {
 export function stepSentence(steps: readonly RolloutStep[], at: number): string {
   const step = steps[at];
   const place = `Step ${at + 1} of ${steps.length}`;
-  if (step === undefined) return place;
-  if ('replay' in step) return `${place}: replay of the last ${durationText(step.replay.last)}`;
-  if ('shadow' in step) return `${place}: shadow for ${durationText(step.shadow)}`;
-  if ('weight' in step) return `${place}: ${step.weight}% for ${durationText(step.for)}`;
+  return step === undefined ? place : `${place}: ${stepText(step)}`;
+}
+
+export function stepText(step: RolloutStep): string {
+  if ('replay' in step) return `replay of the last ${durationText(step.replay.last)}`;
+  if ('shadow' in step) return `shadow for ${durationText(step.shadow)}`;
+  if ('weight' in step) return `${step.weight}% for ${durationText(step.for)}`;
   return step.pause === null
-    ? `${place}: waits for a person to promote it`
-    : `${place}: pause for ${durationText(step.pause)}`;
+    ? 'waits for a person to promote it'
+    : `pause for ${durationText(step.pause)}`;
 }

@@ -12,16 +12,16 @@ import {
 
 type Query = Readonly<Record<string, string>>;
 
-/** Only what is used: `metadata.name=x`, `a=b`, `a`, `!a`, joined by commas. */
+/** Only what is used: `metadata.name=x`, `involvedObject.name=x`; `a=b`, `a`, `!a`, joined by commas. */
 export function matcher({ fieldSelector, labelSelector }: Query): Matches {
-  const name = /^metadata\.name=(.+)$/.exec(fieldSelector ?? '')?.[1];
+  const [, path, name] = /^(metadata|involvedObject)\.name=(.+)$/.exec(fieldSelector ?? '') ?? [];
   if (fieldSelector !== undefined && name === undefined) {
     throw new Refusal(400, 'BadRequest', `field selector ${fieldSelector}`);
   }
   const terms = (labelSelector ?? '').split(',').filter(Boolean);
-  return ({ metadata }) =>
-    (name === undefined || metadata.name === name) &&
-    terms.every((term) => hasLabel(metadata.labels ?? {}, term));
+  return (object) =>
+    (path === undefined || (object[path] as { name?: unknown } | undefined)?.name === name) &&
+    terms.every((term) => hasLabel(object.metadata.labels ?? {}, term));
 }
 
 function hasLabel(labels: Readonly<Record<string, string>>, term: string): boolean {
