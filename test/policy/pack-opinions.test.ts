@@ -42,7 +42,7 @@ test('every file of scenarios below rego/packs is played here', () => {
   );
 });
 
-test('the packs', { concurrency: 2 }, async (t) => {
+test('the packs', { concurrency: 4 }, async (t) => {
   if (!needsOpa(t)) return;
   const played = PACKS.map((pack) =>
     t.test(
