@@ -124,3 +124,20 @@ test('two clients with one token, and a bundle whose signature nobody asked for'
   assert.match(problems[1] ?? '', /^bundles\.0\.directory: \.\/bundles: \.signatures\.json/);
   assert.equal(problems.length, 2);
 });
+
+test('the files of another source are looked at, and nobody is asked', async (t) => {
+  const server = { url: 'https://policy.example', tokenFile: './none.token', caFile: './none.pem' };
+  const bundle = { name: 'main', distributor: server, reports: { ...server, caFile: './ca.pem' } };
+  const files = { 'ca.pem': 'no certificate\n', 'none.token': ' \n' };
+  const found = await checked(t, { config: { bundles: [bundle] }, bundle: null }, files);
+  assert.deepEqual(found.problems, [
+    'bundles.0.distributor.caFile: ./none.pem: cannot be read (ENOENT)',
+    'bundles.0.distributor.tokenFile: ./none.token: found nothing in it',
+    'bundles.0.reports.caFile: ./ca.pem: found 0 certificates, expected PEM with 1 to 4096',
+    'bundles.0.reports.tokenFile: ./none.token: found nothing in it',
+  ]);
+  const cluster = { name: 'main', configMap: { namespace: 'egret', kubeconfig: './none.yaml' } };
+  const other = await checked(t, { config: { bundles: [cluster] }, bundle: null });
+  assert.match(other.problems.join(), /^bundles\.0\.configMap\.kubeconfig: ENOENT.*none\.yaml/);
+  assert.equal(other.code, 2);
+});
