@@ -1,14 +1,18 @@
 /**
- * Line coverage of policies by their tests, from what measures it (`opa test --coverage`), for the files an author has
+ * Line coverage of policies by their tests, from the lines that the plan engine reached, for the files an author has
  * named. Pure.
  */
-import { z } from 'zod';
+import type { CoverageReport } from '../plan/coverage.ts';
+
+/** First and last line. */
+export type LineRange = readonly [number, number];
 
 export interface FileCoverage {
   readonly file: string;
   readonly percent: number;
-  /** First and last lines of what no test has reached. */
-  readonly notCovered: readonly (readonly [number, number])[];
+  readonly covered: readonly LineRange[];
+  /** What no test has reached. */
+  readonly notCovered: readonly LineRange[];
 }
 
 export interface Coverage {
@@ -16,54 +20,46 @@ export interface Coverage {
   readonly files: readonly FileCoverage[];
 }
 
-const range = z.object({
-  start: z.object({ row: z.int() }),
-  end: z.object({ row: z.int() }),
-});
-const opaReport = z.object({
-  files: z.record(
-    z.string(),
-    z.object({
-      covered_lines: z.int().default(0),
-      not_covered_lines: z.int().default(0),
-      not_covered: z.array(range).default([]),
-    }),
-  ),
-});
+/** A policy as its author knows it. */
+export interface CountedFile {
+  readonly file: string;
+  /** Lines below are not the author's. */
+  readonly lines: number;
+}
 
-/** @param fileOf the author's name of a file; null for one that is not the author's. Tests do not count. */
-export function coverageOf(report: unknown, fileOf: (staged: string) => string | null): Coverage {
-  const { files } = opaReport.parse(report);
-  let [covered, all] = [0, 0];
-  const own: FileCoverage[] = [];
-  for (const [staged, counts] of Object.entries(files)) {
-    const file = fileOf(staged);
-    if (file === null || file.endsWith('_test.rego')) continue;
-    const lines = counts.covered_lines + counts.not_covered_lines;
-    covered += counts.covered_lines;
-    all += lines;
-    own.push({
-      file,
-      percent: percentOf(counts.covered_lines, lines),
-      notCovered: merged(counts.not_covered.map(({ start, end }) => [start.row, end.row])),
-    });
-  }
+/** @param counted policies by the name they have in the plan; the lines of all other files do not count. */
+export function coverageOf(
+  report: CoverageReport,
+  counted: ReadonlyMap<string, CountedFile>,
+): Coverage {
+  let [reached, all] = [0, 0];
+  const files = report.files.flatMap((one): readonly FileCoverage[] => {
+    const known = counted.get(one.file);
+    if (known === undefined) return [];
+    const own = (rows: readonly number[]) => rows.filter((row) => row <= known.lines);
+    const [covered, missed] = [own(one.covered), own(one.missed)];
+    reached += covered.length;
+    all += covered.length + missed.length;
+    const percent = percentOf(covered.length, covered.length + missed.length);
+    return [{ file: known.file, percent, covered: ranges(covered), notCovered: ranges(missed) }];
+  });
   return {
-    percent: percentOf(covered, all),
-    files: own.sort((a, b) => (a.file < b.file ? -1 : 1)),
+    percent: percentOf(reached, all),
+    files: files.sort((a, b) => (a.file < b.file ? -1 : 1)),
   };
 }
 
-/** Ranges that touch or overlap, as one. */
-function merged(ranges: readonly (readonly [number, number])[]): FileCoverage['notCovered'] {
+/** Ascending lines, those that follow each other as one. */
+function ranges(rows: readonly number[]): readonly LineRange[] {
   const result: [number, number][] = [];
-  for (const [from, to] of ranges.toSorted((a, b) => a[0] - b[0])) {
+  for (const row of rows) {
     const last = result.at(-1);
-    if (last !== undefined && from <= last[1] + 1) last[1] = Math.max(last[1], to);
-    else result.push([from, to]);
+    if (last !== undefined && row === last[1] + 1) last[1] = row;
+    else result.push([row, row]);
   }
   return result;
 }
 
+/** Rounded down: only all lines are 100 %. */
 const percentOf = (part: number, all: number) =>
-  all === 0 ? 100 : Math.round((1000 * part) / all) / 10;
+  all === 0 ? 100 : Math.floor((1000 * part) / all) / 10;

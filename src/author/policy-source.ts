@@ -96,11 +96,11 @@ function readBounded(path: string): Uint8Array {
   throw new AuthorError(`${path}: found ${size} bytes, expected at most ${max}`);
 }
 
-/** As the sidecar reads one: a manifest, a mounted ConfigMap, or exactly one archive and no Rego beside it. */
+/** As the sidecar reads one: a manifest, a mounted ConfigMap, or one archive, perhaps in pieces, and no Rego beside it. */
 async function isBundleDirectory(path: string): Promise<boolean> {
   const names = await readdir(path);
   if (names.includes(MANIFEST_FILE) || names.includes('..data')) return true;
-  const archives = names.filter((name) => name.endsWith('.tar.gz'));
+  const archives = names.filter((name) => /\.tar\.gz(\.000)?$/.test(name));
   return archives.length === 1 && !names.some((name) => name.endsWith('.rego'));
 }
 

@@ -1,13 +1,19 @@
 /**
  * Runs compiled test rules on the engine of the sidecar: the artefact that decides is the artefact that is tested. A
- * test passes when its rule is true, or when every one of its cases is. Pure, but for the engine and the clock.
+ * test passes when its rule is true, or when every one of its cases is. Where there is a plan, too, the plan engine is
+ * asked as well, and a test about which the two differ has failed. Pure, but for the engine and the clock.
  */
+import { isDeepStrictEqual } from 'node:util';
+import type { Evaluation } from '../decision/engine.ts';
 import {
   compilePolicy,
   createEngine,
   type PolicyEngine,
   PolicyLoadError,
 } from '../decision/opa-wasm.ts';
+import { parseRego } from '../decision/rego-value.ts';
+import { evaluatePlan, planData } from '../plan/evaluate.ts';
+import type { PlanObserver } from '../plan/observer.ts';
 import type { JunitCase } from './junit.ts';
 import { AuthorError } from './policy-source.ts';
 import type { TestRule } from './test-rules.ts';
@@ -28,14 +34,27 @@ export interface TestResult {
 
 /** Steps for one test: all that the engine can count, about a hundred times a decision's. */
 const FUEL = 2 ** 31 - 1;
+/** Values that the plan engine may build in one test, about 500 MB. */
+const CELLS_MAX = 32_000_000;
 
-/** @param timeNs what `time.now_ns()` is in every test. */
+export interface TestClock {
+  /** What `time.now_ns()` is in every test. */
+  readonly timeNs: bigint;
+  nowMs(): number;
+}
+
+/** What an engine says of an entrypoint. */
+type Ask = (entrypoint: string) => Evaluation;
+
+/** @param observer watches the plan engine, where there is a plan. */
 export function runTests(
-  { rules, wasm, data }: CompiledTests,
-  timeNs: bigint,
-  nowMs: () => number,
+  tests: CompiledTests,
+  { timeNs, nowMs }: TestClock,
+  observer?: PlanObserver,
 ): readonly TestResult[] {
+  const { rules, wasm, data } = tests;
   const engine = rules.some(({ skipped }) => !skipped) ? engineOf(wasm, data) : null;
+  const second = secondOpinion(tests, timeNs, observer);
   const results = rules.map((rule): TestResult => {
     const { package: own, name, file, line } = rule;
     const place = { package: own, name, file, line };
@@ -43,12 +62,46 @@ export function runTests(
       return { ...place, status: 'skipped', ms: 0, cases: {}, detail: null };
     }
     const started = nowMs();
-    const { cases, detail } = outcomeOf(engine, rule, timeNs);
+    const ask: Ask = (entrypoint) => engine.evaluateEntrypoint(entrypoint, '{}', timeNs);
+    const { cases, detail } = agreed(outcomeOf(ask, rule), second?.(rule) ?? null);
     const status = detail === null ? 'passed' : 'failed';
     return { ...place, status, ms: nowMs() - started, cases, detail };
   });
   engine?.close();
   return results;
+}
+
+function secondOpinion(
+  { plan: planned, data: text }: CompiledTests,
+  timeNs: bigint,
+  observer?: PlanObserver,
+): ((rule: TestRule) => Outcome) | null {
+  if (planned === null) return null;
+  const data = planData(parseRego(text, 'json'));
+  const input = parseRego('{}');
+  const watched = observer === undefined ? {} : { observer };
+  return (rule) =>
+    outcomeOf((entrypoint) => {
+      // A list of cases is no part of the test.
+      const watch = entrypoint === rule.entrypoint ? watched : {};
+      return evaluatePlan(planned.plan, entrypoint, input, data, {
+        timeNs,
+        stepsMax: FUEL,
+        cellsMax: CELLS_MAX,
+        ...watch,
+      });
+    }, rule);
+}
+
+function agreed(first: Outcome, second: Outcome | null): Outcome {
+  if (second === null) return first;
+  const same =
+    (first.detail === null) === (second.detail === null) &&
+    isDeepStrictEqual(first.cases, second.cases);
+  if (same) return first;
+  const said = ({ cases, detail }: Outcome) => detail ?? `passed ${text(cases)}`;
+  const detail = `the engines differ: WebAssembly: ${said(first)}; plan: ${said(second)}`;
+  return { cases: first.cases, detail };
 }
 
 function engineOf(wasm: Uint8Array, data: string): PolicyEngine {
@@ -62,15 +115,15 @@ function engineOf(wasm: Uint8Array, data: string): PolicyEngine {
 
 type Outcome = Pick<TestResult, 'cases' | 'detail'>;
 
-function outcomeOf(engine: PolicyEngine, rule: TestRule, timeNs: bigint): Outcome {
-  const evaluation = engine.evaluateEntrypoint(rule.entrypoint, '{}', timeNs);
+function outcomeOf(ask: Ask, rule: TestRule): Outcome {
+  const evaluation = ask(rule.entrypoint);
   const undefinedRule = !evaluation.ok && evaluation.reason === 'policy.undefined';
   if (!evaluation.ok && !undefinedRule) {
     return { cases: {}, detail: `${evaluation.reason}: ${evaluation.detail}` };
   }
   const value = evaluation.ok ? evaluation.value : undefined;
   if (!rule.hasCases) return { cases: {}, detail: value === true ? null : shown(value) };
-  const cases = { ...missingCases(engine, rule, value, timeNs), ...leaves(value, []) };
+  const cases = { ...missingCases(ask, rule, value), ...leaves(value, []) };
   const failed = Object.keys(cases).filter((name) => cases[name] === false);
   if (failed.length > 0) return { cases, detail: `does not hold: ${failed.join(', ')}` };
   return {
@@ -100,13 +153,12 @@ function leaves(value: unknown, path: readonly string[]): Record<string, boolean
 
 /** All cases that there are, as not holding: those that hold are written over them. */
 function missingCases(
-  engine: PolicyEngine,
+  ask: Ask,
   { casesEntrypoint }: TestRule,
   value: unknown,
-  timeNs: bigint,
 ): Record<string, boolean> {
   if (casesEntrypoint === null) return {};
-  const evaluation = engine.evaluateEntrypoint(casesEntrypoint, '{}', timeNs);
+  const evaluation = ask(casesEntrypoint);
   const names = evaluation.ok && Array.isArray(evaluation.value) ? evaluation.value : [];
   const held = leaves(value, []);
   return Object.fromEntries(

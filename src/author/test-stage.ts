@@ -7,7 +7,10 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { readArchive } from '../bundle/archive.ts';
 import { readSources } from '../bundle/build-source.ts';
-import { opaOutput, runOpa } from './opa.ts';
+import { type Plan, parsePlan } from '../plan/plan.ts';
+import type { CountedFile } from './coverage.ts';
+import { COVERAGE_ENTRYPOINT, coverageModule } from './coverage-module.ts';
+import { runOpa } from './opa.ts';
 import { AuthorError, repositorySources } from './policy-source.ts';
 import { type TestModule, type TestRule, testModule } from './test-rules.ts';
 
@@ -16,6 +19,14 @@ export interface CompiledTests {
   readonly wasm: Uint8Array;
   /** JSON text of the data of the policies. */
   readonly data: string;
+  /** The same tests and all rules of the policies for the plan engine; null unless it was asked for. */
+  readonly plan: TestPlan | null;
+}
+
+export interface TestPlan {
+  readonly plan: Plan;
+  /** The policies of the author, by the names that the plan has for them. */
+  readonly policies: ReadonlyMap<string, CountedFile>;
 }
 
 interface StagedFile {
@@ -25,12 +36,17 @@ interface StagedFile {
 }
 
 const FILES_MAX = 10_000;
-const WASM_FILE = 'tests.tar.gz';
+const COVERAGE_FILE = 'egret-coverage.rego';
 
-/** @param only names of tests to keep, as `data.package.test_name`. @throws AuthorError */
+/**
+ * @param only names of tests to keep, as `data.package.test_name`.
+ * @param withPlan whether the tests are to be planned, too, which takes about as long again.
+ * @throws AuthorError
+ */
 export async function compileTests(
   directories: readonly string[],
   only: RegExp | null,
+  withPlan = false,
 ): Promise<CompiledTests> {
   const stage = await mkdtemp(join(tmpdir(), 'egret-test-'));
   try {
@@ -40,34 +56,16 @@ export async function compileTests(
     const all = [...modules.values()].flatMap(({ rules }) => rules);
     const kept = all.filter((rule) => only === null || only.test(`${rule.package}.${rule.name}`));
     const compiled = await compiledWith(stage, modules, kept, files);
-    return { ...compiled, rules: compiled.rules };
+    if (!withPlan) return { ...compiled, plan: null };
+    const policies = files.filter((file) => isPolicy(file) && isBelow(file.file, directories));
+    return { ...compiled, plan: await planned(stage, compiled.rules, policies, files) };
   } finally {
     await rm(stage, { recursive: true, force: true });
   }
 }
 
-/** Line coverage of the policies by their tests, as OPA measures it: its JSON, and which file is which. */
-export async function opaCoverage(directories: readonly string[]): Promise<{
-  readonly report: unknown;
-  readonly fileOf: (staged: string) => string | null;
-}> {
-  const stage = await mkdtemp(join(tmpdir(), 'egret-test-'));
-  try {
-    const files = await stagedFiles(directories);
-    await writeFiles(stage, files);
-    const names = await topNames(stage);
-    const text = await opaOutput(
-      ['test', '--coverage', '--format', 'json', ...names],
-      '',
-      join(stage, 'sources'),
-    );
-    const own = files.filter(({ file }) => isBelow(file, directories));
-    const given = new Map(own.map(({ file, staged }) => [relative('sources', staged), file]));
-    return { report: JSON.parse(text), fileOf: (staged) => given.get(staged) ?? null };
-  } finally {
-    await rm(stage, { recursive: true, force: true });
-  }
-}
+const isPolicy = ({ staged }: StagedFile) =>
+  staged.endsWith('.rego') && !staged.endsWith('_test.rego');
 
 const isBelow = (file: string, directories: readonly string[]) =>
   directories.some((directory) => resolve(file).startsWith(`${resolve(directory)}/`));
@@ -114,46 +112,44 @@ async function testModules(
   files: readonly StagedFile[],
 ): Promise<ReadonlyMap<string, TestModule>> {
   const modules = new Map<string, TestModule>();
-  for (const { file, staged, content } of files) {
-    const text = Buffer.from(content).toString('utf8');
-    if (!staged.endsWith('.rego') || !/\btest_/.test(text)) continue;
-    const args = [
-      'parse',
-      '--format',
-      'json',
-      '--json-include',
-      'locations,-comments',
-      basename(staged),
-    ];
-    const { code, stdout, stderr } = await runOpa(args, '', dirname(join(stage, staged)));
-    // A module that does not parse is no test yet; the build says what is wrong with it, and where.
-    if (code !== 0)
-      throw new AuthorError((stderr || stdout).replaceAll(basename(staged), file).trim());
-    modules.set(staged, testModule(JSON.parse(stdout), text, file));
+  for (const source of files) {
+    const { file, staged } = source;
+    const text = textOf(source);
+    if (!staged.endsWith('.rego') || !/\b(todo_)?test_/.test(text)) continue;
+    modules.set(staged, testModule(await parsed(stage, source), text, file));
   }
   return modules;
 }
+
+const textOf = ({ content }: StagedFile) => Buffer.from(content).toString('utf8');
+
+/** OPA's syntax tree. A module that has none is an error of its author, with the author's name for the file. */
+async function parsed(stage: string, { file, staged }: StagedFile): Promise<unknown> {
+  const options = ['--format', 'json', '--json-include', 'locations,-comments'];
+  const args = ['parse', ...options, basename(staged)];
+  const { code, stdout, stderr } = await runOpa(args, '', dirname(join(stage, staged)));
+  if (code === 0) return JSON.parse(stdout);
+  throw new AuthorError((stderr || stdout).replaceAll(basename(staged), file).trim());
+}
+
+type CompiledWasm = Omit<CompiledTests, 'plan'>;
 
 async function compiledWith(
   stage: string,
   modules: ReadonlyMap<string, TestModule>,
   kept: readonly TestRule[],
   files: readonly StagedFile[],
-): Promise<CompiledTests> {
+): Promise<CompiledWasm> {
   const run = kept.filter(({ skipped }) => !skipped);
   if (run.length === 0) return { rules: kept, wasm: new Uint8Array(), data: '{}' };
-  const withCases = run.flatMap(({ casesEntrypoint: one }) => (one === null ? [] : [one]));
   await writeModules(stage, modules, true);
-  const first = await build(stage, [...run.map(({ entrypoint }) => entrypoint), ...withCases]);
+  const first = await build(stage, 'wasm', entrypointsOf(run));
   if (first.code === 0) return { rules: kept, ...(await built(stage)) };
   // A list of cases may not compile where its test does; then the tests are run without.
   await writeModules(stage, modules, false);
-  const second = await build(
-    stage,
-    run.map(({ entrypoint }) => entrypoint),
-  );
-  if (second.code !== 0) throw new AuthorError(withNames(second.stderr || second.stdout, files));
   const rules = kept.map((rule) => ({ ...rule, casesEntrypoint: null }));
+  const second = await build(stage, 'wasm', entrypointsOf(rules));
+  if (second.code !== 0) throw new AuthorError(withNames(second.stderr || second.stdout, files));
   return { rules, ...(await built(stage)) };
 }
 
@@ -167,19 +163,61 @@ async function writeModules(
   }
 }
 
-async function build(stage: string, entrypoints: readonly string[]) {
-  const rules = entrypoints.flatMap((entrypoint) => ['-e', entrypoint]);
-  // Otherwise whatever uses an entrypoint becomes one, too, and a function cannot be one.
-  const command = ['build', '-t', 'wasm', '--prune-unused', ...rules, '-o', `../${WASM_FILE}`];
-  return runOpa([...command, ...(await topNames(stage))], '', join(stage, 'sources'));
+/** The same modules as a plan, with one beside them that makes it hold what no test asks for. */
+async function planned(
+  stage: string,
+  rules: readonly TestRule[],
+  policies: readonly StagedFile[],
+  files: readonly StagedFile[],
+): Promise<TestPlan> {
+  const trees: unknown[] = [];
+  for (const policy of policies) trees.push(await parsed(stage, policy));
+  await writeFile(join(stage, 'sources', COVERAGE_FILE), coverageModule(trees));
+  const { code, stdout, stderr } = await build(stage, 'plan', [
+    ...entrypointsOf(rules),
+    COVERAGE_ENTRYPOINT,
+  ]);
+  if (code !== 0) throw new AuthorError(withNames(stderr || stdout, files));
+  const plan = parsePlan(textIn(await outputOf(stage, 'plan'), 'plan.json'));
+  const counted = (policy: StagedFile) =>
+    [
+      relative('sources', policy.staged),
+      { file: policy.file, lines: textOf(policy).split('\n').length },
+    ] as const;
+  return { plan, policies: new Map(policies.map(counted)) };
 }
 
+const entrypointsOf = (rules: readonly TestRule[]) =>
+  rules
+    .filter(({ skipped }) => !skipped)
+    .flatMap(({ entrypoint, casesEntrypoint: cases }) =>
+      cases === null ? [entrypoint] : [entrypoint, cases],
+    );
+
+type Target = 'wasm' | 'plan';
+
+async function build(stage: string, target: Target, entrypoints: readonly string[]) {
+  const rules = entrypoints.flatMap((entrypoint) => ['-e', entrypoint]);
+  // Otherwise whatever uses an entrypoint becomes one, too, and a function cannot be one.
+  const options = ['-t', target, '--prune-unused', ...rules, '-o', `../${target}.tar.gz`];
+  const sources = join(stage, 'sources');
+  return runOpa(['build', ...options, ...(await topNames(stage))], '', sources);
+}
+
+const outputOf = async (stage: string, target: Target) =>
+  readArchive(await readFile(join(stage, `${target}.tar.gz`)), `opa build -t ${target}`);
+
 async function built(stage: string): Promise<{ readonly wasm: Uint8Array; readonly data: string }> {
-  const files = readArchive(await readFile(join(stage, WASM_FILE)), 'opa build -t wasm');
+  const files = await outputOf(stage, 'wasm');
   const wasm = files.get('policy.wasm');
   if (wasm === undefined) throw new AuthorError('opa build: found no policy.wasm in its output');
-  const data = files.get('data.json');
-  return { wasm, data: data === undefined ? '{}' : Buffer.from(data).toString('utf8') };
+  return { wasm, data: files.has('data.json') ? textIn(files, 'data.json') : '{}' };
+}
+
+function textIn(files: ReadonlyMap<string, Uint8Array>, name: string): string {
+  const content = files.get(name);
+  if (content === undefined) throw new AuthorError(`opa build: found no ${name} in its output`);
+  return Buffer.from(content).toString('utf8');
 }
 
 /** Names of the stage turned back into those that the person wrote. */

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { parseAllDocuments, stringify } from 'yaml';
 import { z } from 'zod';
+import { pieceFile } from './archive-pieces.ts';
 import { refuseBundle } from './bundle-error.ts';
 
 /**
@@ -21,6 +22,8 @@ const GROUP = 'egret.dev';
 export interface ConfigMapOptions {
   /** Name of the ConfigMap; with several pieces `-0`, `-1` … follow. A DNS subdomain of at most 240 characters. */
   readonly name: string;
+  /** The policy set that the label names. Default: the name, as far as a label holds it. */
+  readonly set?: string;
   /** Null leaves it to whoever applies. */
   readonly namespace: string | null;
   readonly revision: string;
@@ -63,7 +66,7 @@ export function bundleObjects(archive: Uint8Array, options: ConfigMapOptions): B
       metadata: {
         name: pieceName(options.name, index, count),
         ...(options.namespace === null ? {} : { namespace: options.namespace }),
-        labels: { [`${GROUP}/bundle`]: labelOf(options.name) },
+        labels: { [`${GROUP}/bundle`]: options.set ?? labelOf(options.name) },
         annotations: {
           [`${GROUP}/bundle-digest`]: digest,
           [`${GROUP}/bundle-revision`]: options.revision,
@@ -85,7 +88,7 @@ export const pieceName = (name: string, index: number, count: number): string =>
 const labelOf = (name: string) => name.slice(0, 63).replace(/[^a-z0-9]+$/, '');
 
 const keyOf = (index: number, count: number) =>
-  count === 1 ? BUNDLE_KEY : `${BUNDLE_KEY}.${String(index).padStart(3, '0')}`;
+  count === 1 ? BUNDLE_KEY : pieceFile(BUNDLE_KEY, index);
 
 const digestOf = (archive: Uint8Array) =>
   `sha256:${createHash('sha256').update(archive).digest('hex')}`;

@@ -1,5 +1,6 @@
 /**
- * Reads a directory as one consistent bundle: either its only `*.tar.gz`, or an unpacked bundle tree with `.manifest`.
+ * Reads a directory as one consistent bundle: either its only `*.tar.gz`, whole or in pieces, or an unpacked bundle tree
+ * with `.manifest`.
  * Follows the `..data` link of a mounted ConfigMap, so an atomic swap is seen as a whole. A directory that changes
  * while it is read is read again; what was read is never a mixture. Bounded. Shell: reads files.
  */
@@ -10,6 +11,7 @@ import { join } from 'node:path';
 import type { BundleContent } from './activation.ts';
 import { filesDigest } from './activation.ts';
 import { ARCHIVE_LIMITS, readArchive } from './archive.ts';
+import { archiveOfPiece, inOrder } from './archive-pieces.ts';
 import { BundleRefused, bundleError, refuseBundle } from './bundle-error.ts';
 import { MANIFEST_FILE } from './manifest.ts';
 
@@ -19,6 +21,8 @@ export interface Listing {
   /** Newest modification in milliseconds since 1970. */
   readonly modifiedMs: number;
   readonly files: readonly ListedFile[];
+  /** The archive that the files are pieces of, in their order; null when they are none. */
+  readonly pieceOf: string | null;
   /** Directory that holds the files: the target of `..data` when there is one. */
   readonly directory: string;
 }
@@ -74,7 +78,9 @@ export async function readSnapshot(directory: string): Promise<BundleContent> {
     // After a swap each file was still read whole, and what a swap replaces is not edited in place.
     const swapped = before.directory !== after.directory;
     if (swapped || before.fingerprint === after.fingerprint) {
-      return { files: contents, digest: filesDigest(contents) };
+      return before.pieceOf === null
+        ? { files: contents, digest: filesDigest(contents) }
+        : unpacked(before.pieceOf, Buffer.concat([...contents.values()]));
     }
   }
   return unstable();
@@ -120,19 +126,35 @@ class Entries {
     refuseBundle('archive_too_large', { file: 'bundle' }, 'more', wanted);
   }
 
-  /** The files that make the bundle: one archive, or everything. */
-  listing(): Pick<Listing, 'files' | 'modifiedMs'> {
-    const archives = this.#files.filter(({ path }) => isArchive(path));
-    const unpacked = this.#files.some(({ path }) => path === MANIFEST_FILE);
-    const wanted = `one *.tar.gz, or an unpacked bundle with ${MANIFEST_FILE}`;
-    if (archives.length > 1 || (archives.length === 1 && unpacked)) {
-      const found = [...archives.map(({ path }) => path), ...(unpacked ? [MANIFEST_FILE] : [])];
+  /** The files that make the bundle: one archive, its pieces, or everything. */
+  listing(): Pick<Listing, 'files' | 'modifiedMs' | 'pieceOf'> {
+    const modifiedMs = this.#modifiedMs;
+    const all = this.#files;
+    const archives = all.filter(({ path }) => isArchive(path));
+    const pieces = Map.groupBy(all, ({ path }) => archiveOfPiece(path));
+    pieces.delete(null);
+    const unpacked = all.some(({ path }) => path === MANIFEST_FILE);
+    const wanted = `one *.tar.gz, whole or in pieces, or an unpacked bundle with ${MANIFEST_FILE}`;
+    const found = [
+      ...archives.map(({ path }) => path),
+      ...[...pieces.keys()].map((archive) => `pieces of ${archive}`),
+      ...(unpacked ? [MANIFEST_FILE] : []),
+    ];
+    if (found.length > 1) {
       refuseBundle('source_ambiguous', { file: 'bundle' }, found.join(', '), wanted);
     }
-    if (archives.length === 0 && !unpacked) {
+    if (found.length === 0) {
       refuseBundle('source_missing', { file: 'bundle' }, 'no bundle in the directory', wanted);
     }
-    return { files: unpacked ? this.#files : archives, modifiedMs: this.#modifiedMs };
+    const [[archive, parts] = [null, []]] = pieces;
+    if (archive === null) {
+      return { files: unpacked ? all : archives, modifiedMs, pieceOf: null };
+    }
+    const byPath = new Map(parts.map((part) => [part.path, part]));
+    const files = inOrder(archive, [...byPath.keys()]).map(
+      (path) => byPath.get(path) as ListedFile,
+    );
+    return { files, modifiedMs, pieceOf: archive };
   }
 }
 

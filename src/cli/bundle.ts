@@ -187,6 +187,7 @@ function addInspect(bundle: Command): void {
 
 interface ConfigMapVerbOptions {
   readonly name: string;
+  readonly set?: string;
   readonly namespace?: string;
   readonly output?: string;
   readonly chunkBytes: string;
@@ -199,6 +200,7 @@ function addConfigMap(bundle: Command): void {
     .description('the bundle as ConfigMaps that kubectl can apply, in pieces where it is large')
     .argument('<bundle>', NAMED)
     .requiredOption('--name <name>', 'name of the ConfigMap; pieces get -0, -1 …')
+    .option('--set <name>', 'policy set in the label egret.dev/bundle (default: the name)')
     .option('-n, --namespace <name>', 'namespace (default: that of whoever applies)')
     .option('-o, --output <file>', 'where the YAML goes (default: standard output)')
     .option(
@@ -213,17 +215,23 @@ function addConfigMap(bundle: Command): void {
     );
 }
 
+/** As a configuration names its bundle. */
+const SET_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 /** A DNS subdomain with room for the number of a piece. */
 const OBJECT_NAME = /^[a-z0-9]([a-z0-9.-]{0,238}[a-z0-9])?$/;
 
 async function configMap(path: string, options: ConfigMapVerbOptions): Promise<number> {
-  const { name, namespace = null, output, immutable = false } = options;
+  const { name, set, namespace = null, output, immutable = false } = options;
   if (!OBJECT_NAME.test(name)) {
     throw new KitError(`--name: found ${name}, expected a DNS subdomain of at most 240 characters`);
+  }
+  if (set !== undefined && !SET_NAME.test(set)) {
+    throw new KitError(`--set: found ${set}, expected a DNS label of at most 63 characters`);
   }
   const { content, archive } = await readBundle(path);
   const yaml = renderConfigMaps(archive ?? writeArchive([...content.files]), {
     name,
+    ...(set === undefined ? {} : { set }),
     namespace,
     immutable,
     revision: inspectBundle(content).revision,

@@ -5,6 +5,7 @@
 import { Command } from 'commander';
 import { ConfigError, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { checkStart } from '../sidecar/check.ts';
 import { checkPlaces } from '../sidecar/places.ts';
 import { startSidecar } from '../sidecar/sidecar.ts';
 import { StartError } from '../sidecar/start-error.ts';
@@ -16,31 +17,39 @@ export function sidecarCommand(): Command {
   return new Command('sidecar')
     .description('run the policy enforcement point beside an agent')
     .requiredOption('--config <file>', 'configuration (YAML), see docs/configuration.md')
-    .option('--check', 'only check the configuration, then exit')
+    .option('--check', 'only check the configuration and what it names, then exit')
     .addHelpText(
       'after',
-      '\nExit codes: 0 stopped by a signal, 1 failed while running, 2 cannot start.\n' +
+      '\nExit codes: 0 stopped by a signal, 1 failed while running, 2 cannot start, or --check found something.\n' +
+        '--check says every problem of places, credentials, keys, roots and the bundle that is there; it starts and\n' +
+        'writes nothing.\n' +
         'The addresses of all listeners are logged as sidecar.listening.',
     )
     .action(async (options: { config: string; check?: boolean }) => {
-      const config = readConfig(options.config);
+      const { config: file, check } = options;
+      const config = readConfig(file, check !== true);
       if (config === null) return;
-      if (options.check === true) {
-        process.stdout.write(`${options.config}: ok\n`);
-        return;
-      }
-      await run(config, options.config);
+      if (check === true) await checked(config, file);
+      else await run(config, file);
     });
 }
 
-function readConfig(file: string): Config | null {
+function readConfig(file: string, withPlaces: boolean): Config | null {
   try {
     const config = loadConfig(file);
-    checkPlaces(config, file);
+    if (withPlaces) checkPlaces(config, file);
     return config;
   } catch (error) {
     return unusable(error, file);
   }
+}
+
+async function checked(config: Config, file: string): Promise<void> {
+  const context = { configFile: file, environment: process.env };
+  const { problems, notes } = await checkStart(config, context);
+  for (const note of notes) process.stdout.write(`${file}: note: ${note}\n`);
+  if (problems.length === 0) process.stdout.write(`${file}: ok\n`);
+  else complain(problems, file);
 }
 
 async function run(config: Config, file: string): Promise<void> {
@@ -73,9 +82,13 @@ async function run(config: Config, file: string): Promise<void> {
 /** Prints what a person can mend, with the file, and sets exit code 2; anything else is a bug and is thrown on. */
 function unusable(error: unknown, file: string): null {
   if (!(error instanceof ConfigError) && !(error instanceof StartError)) throw error;
-  for (const line of error.message.split('\n')) {
+  complain(error.message.split('\n'), file);
+  return null;
+}
+
+function complain(lines: readonly string[], file: string): void {
+  for (const line of lines) {
     process.stderr.write(line.startsWith(`${file}:`) ? `${line}\n` : `${file}: ${line}\n`);
   }
   process.exitCode = 2;
-  return null;
 }

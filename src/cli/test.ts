@@ -10,7 +10,8 @@ import { type Coverage, coverageOf } from '../author/coverage.ts';
 import { renderJunit } from '../author/junit.ts';
 import { AuthorError } from '../author/policy-source.ts';
 import { junitCases, runTests, type TestResult } from '../author/test-run.ts';
-import { compileTests, opaCoverage } from '../author/test-stage.ts';
+import { compileTests } from '../author/test-stage.ts';
+import { Coverage as Reached } from '../plan/coverage.ts';
 import { FOUND, numberOption, patternOption } from './author-verb.ts';
 import { runVerb } from './kit-verb.ts';
 
@@ -32,7 +33,10 @@ export function testCommand(): Command {
     .description('run test rules on the compiled policy')
     .argument('[directories...]', 'policy repositories or directories of Rego', ['.'])
     .option('--run <regex>', 'only tests whose name (data.package.test_name) matches')
-    .option('--coverage', 'measure which lines of the policies the tests reach')
+    .option(
+      '--coverage',
+      'measure which lines of the policies the tests reach, and compare two engines',
+    )
     .option('--threshold <percent>', 'least coverage; less is exit code 1')
     .option('--junit <file>', 'write the results as JUnit XML')
     .option('--watch', 'run again whenever a file changes, until interrupted')
@@ -52,15 +56,19 @@ export function testCommand(): Command {
 async function run(directories: readonly string[], options: Options): Promise<number> {
   const threshold =
     options.threshold === undefined ? 0 : numberOption('--threshold', options.threshold, 0, 100);
-  const tests = await compileTests(directories, patternOption('--run', options.run));
+  const measured = options.coverage === true || options.threshold !== undefined;
+  const tests = await compileTests(directories, patternOption('--run', options.run), measured);
   if (tests.rules.length === 0) {
     throw new AuthorError(`${directories.join(', ')}: found no test, expected rules named test_…`);
   }
+  const reached = tests.plan === null ? null : new Reached(tests.plan.plan);
   const timeNs = BigInt(Date.now()) * 1_000_000n;
-  const results = runTests(tests, timeNs, () => performance.now());
+  const results = runTests(tests, { timeNs, nowMs: () => performance.now() }, reached ?? undefined);
   const failed = results.filter(({ status }) => status === 'failed');
-  const measured = options.coverage === true || options.threshold !== undefined;
-  const coverage = measured && failed.length === 0 ? await measure(directories) : null;
+  const coverage =
+    tests.plan === null || reached === null
+      ? null
+      : coverageOf(reached.report(), tests.plan.policies);
   const ok = failed.length === 0 && (coverage === null || coverage.percent >= threshold);
   const json = () => `${JSON.stringify({ ok, tests: results, coverage })}\n`;
   const text = () => rendered(results, coverage, options.verbose === true);
@@ -69,11 +77,6 @@ async function run(directories: readonly string[], options: Options): Promise<nu
     writeFileSync(options.junit, renderJunit('egret test', junitCases(results)));
   }
   return ok ? 0 : FOUND;
-}
-
-async function measure(directories: readonly string[]): Promise<Coverage> {
-  const { report, fileOf } = await opaCoverage(directories);
-  return coverageOf(report, fileOf);
 }
 
 function rendered(

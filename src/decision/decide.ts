@@ -32,7 +32,9 @@ export function decide(
   const startedMs = nowMs();
   const evaluation = engine.evaluate(dialect.render(input, message), input.time_ns);
   const evalNs = (nowMs() - startedMs) * 1e6;
-  return verdictOf(dialect.answer(evaluation), ref, evalNs, OBLIGATION_KINDS);
+  const verdict = verdictOf(dialect.answer(evaluation), ref, evalNs, OBLIGATION_KINDS);
+  const refusal = verdict.reason === 'policy.denied' ? dialect.refusal(evaluation) : null;
+  return refusal === null ? verdict : { ...verdict, refusal };
 }
 
 /** The verdict when no policy can be asked. */

@@ -5,10 +5,10 @@
  */
 import type { Json, JsonObject } from '../call/tool-call.ts';
 import { answered, boolAnswer, undefinedAsNoMatch } from './dialect-bool.ts';
+import { type RefusalWish, refusalOf } from './dialect-envoy-refusal.ts';
 import type { Evaluation } from './engine.ts';
+import type { StatedRefusal } from './verdict.ts';
 
-/** Fields that only a denial uses, and that are recorded and not carried out: refusals have one form here. */
-const OF_A_DENIAL = ['http_status', 'headers'] as const;
 const NAMES_SHOWN = 16;
 const CODE_MAX = 64;
 
@@ -61,16 +61,25 @@ function objectAnswer(result: Readonly<Record<string, unknown>>, policy: string)
       warnings: warning('has no meaning', unknown),
     });
   }
-  const unused = OF_A_DENIAL.filter((field) => Object.hasOwn(result, field));
   return answered('policy.denied', {
     message: body,
     reasons: [{ code: `http_status.${status}`, policy, rule: 'allowed', message: body }],
-    warnings: [
-      ...warning('has no meaning', unknown),
-      ...warning('is not sent with a refusal', unused),
-    ],
+    warnings: [...warning('has no meaning', unknown), ...refusalOf(wishOf(result)).warnings],
   });
 }
+
+/** @param evaluation one that `envoyAnswer` reads as a denial. */
+export function envoyRefusal(evaluation: Evaluation): StatedRefusal | null {
+  if (!evaluation.ok || !isRecord(evaluation.value)) return null;
+  return refusalOf(wishOf(evaluation.value)).refusal;
+}
+
+/** Of a result whose types were checked. */
+const wishOf = (result: Readonly<Record<string, unknown>>): RefusalWish => ({
+  status: result['http_status'] as number | undefined,
+  headers: Object.hasOwn(result, 'headers') ? (pairsOf(result['headers']) ?? []) : [],
+  body: (result['body'] as string | undefined) ?? '',
+});
 
 const isStatus = (value: unknown): value is number =>
   typeof value === 'number' && Number.isInteger(value) && value >= 100 && value <= 599;

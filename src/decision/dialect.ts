@@ -4,9 +4,10 @@
  */
 import { boolAnswer } from './dialect-bool.ts';
 import { envoyInput, type Message } from './dialect-envoy.ts';
-import { envoyAnswer } from './dialect-envoy-result.ts';
+import { envoyAnswer, envoyRefusal } from './dialect-envoy-result.ts';
 import type { Evaluation } from './engine.ts';
 import { type PolicyInput, renderPolicyInput } from './input.ts';
+import type { StatedRefusal } from './verdict.ts';
 
 export type DialectName = 'egret' | 'envoy' | 'bool';
 
@@ -18,20 +19,24 @@ export interface Dialect {
   readonly render: (input: PolicyInput, message: Message | null) => string;
   /** The answer in the shape of our library; a failure stays a failure. */
   readonly answer: (evaluation: Evaluation) => Evaluation;
+  /** What a denial shows to an HTTP caller; null for what every denial shows. */
+  readonly refusal: (evaluation: Evaluation) => StatedRefusal | null;
 }
 
 export function dialectOf(name: DialectName, entrypoint: string): Dialect {
+  const own = { name, entrypoint, render: renderPolicyInput, refusal: () => null };
   switch (name) {
     case 'egret':
-      return { name, entrypoint, render: renderPolicyInput, answer: (evaluation) => evaluation };
+      return { ...own, answer: (evaluation) => evaluation };
     case 'bool':
-      return { name, entrypoint, render: renderPolicyInput, answer: boolAnswer };
+      return { ...own, answer: boolAnswer };
     case 'envoy':
       return {
         name,
         entrypoint,
         render: (input, message) => JSON.stringify(envoyInput(input, message)),
         answer: (evaluation) => envoyAnswer(evaluation, entrypoint),
+        refusal: envoyRefusal,
       };
   }
 }

@@ -12,7 +12,7 @@
  * Pure.
  */
 import { REASONS, type ReasonCode } from './reason.ts';
-import type { Obligation, Verdict } from './verdict.ts';
+import type { Obligation, StatedRefusal, Verdict } from './verdict.ts';
 
 export type EnforcementMode = 'deny' | 'warn' | 'dryrun';
 
@@ -36,6 +36,8 @@ export interface Refusal {
   readonly reason: ReasonCode;
   /** For the agent. From the policy author or the registry, never from the call. */
   readonly message: string;
+  /** What the policy wants an HTTP caller to see instead of what every refusal shows. */
+  readonly stated?: StatedRefusal;
 }
 
 export interface Refused {
@@ -58,7 +60,9 @@ export function enforce(verdict: Verdict, mode: EnforcementMode, decisionId: str
     return forward({ decisionId, obligations, wouldDeny: false, warning: null });
   }
   if (mode === 'deny' || !SOFT.has(verdict.reason)) {
-    return refuse(decisionId, verdict.reason, verdict.message);
+    const refused = refuse(decisionId, verdict.reason, verdict.message);
+    if (verdict.refusal === undefined) return refused;
+    return { ...refused, refusal: { ...refused.refusal, stated: verdict.refusal } };
   }
   const warning = mode === 'warn' ? verdict.reason : null;
   return forward({ decisionId, obligations: [], wouldDeny: true, warning });

@@ -7,7 +7,13 @@ import type { Json, JsonObject } from '../call/tool-call.ts';
 import type { Obligation } from './verdict.ts';
 
 /** Kinds this build can carry out; a verdict with any other kind denies (`policy.unknown_obligation`). */
-export const OBLIGATION_KINDS: ReadonlySet<string> = new Set(['log', 'redact', 'patch', 'header']);
+export const OBLIGATION_KINDS: ReadonlySet<string> = new Set([
+  'log',
+  'redact',
+  'patch',
+  'header',
+  'request_header_remove',
+]);
 
 /** The part of a call that obligations may change. */
 export interface Changeable {
@@ -26,10 +32,16 @@ export type Changed =
 
 const REDACTED = '[redacted by policy]';
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^`|~-]{1,64}$/;
+/** Any name that a header can have. */
+const TOKEN = /^[A-Za-z0-9!#$%&'*+.^`|~_-]{1,256}$/;
 const HEADER_VALUE = /^[\x20-\x7e\t]{0,1024}$/;
 /** Headers that frame or route the message or carry credentials; policy may not set them. */
 const PROTECTED_HEADERS =
   /^(host|content-.*|transfer-encoding|connection|te|trailer|upgrade|expect|authorization|cookie|proxy-.*|mcp-.*|x-egret-.*|traceparent|tracestate)$/i;
+
+/** Headers that frame or route the message, or say what its body is: without them it would be another message. */
+const KEPT_HEADERS =
+  /^(host|content-.*|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect|proxy-.*|mcp-.*|sec-.*|grpc-.*|x-egret-.*)$/i;
 
 export function carryOut(obligations: readonly Obligation[], call: Changeable): Changed {
   let current: Changed & { ok: true } = { ok: true, ...call };
@@ -47,6 +59,8 @@ function carryOutOne(obligation: Obligation, call: Changed & { ok: true }): Chan
       return call;
     case 'header':
       return setHeader(call, obligation['name'], obligation['value']);
+    case 'request_header_remove':
+      return removeHeader(call, obligation['name']);
     case 'redact':
       return change(call, 'replace', obligation['path'], obligation['replacement'] ?? REDACTED);
     case 'patch':
@@ -66,6 +80,15 @@ function setHeader(call: Changed & { ok: true }, name: unknown, value: unknown):
   if (!fits) return { ok: false, detail: 'header obligation without a permitted name and value' };
   const others = call.headers.filter(([key]) => key.toLowerCase() !== name.toLowerCase());
   return { ...call, headers: [...others, [name, value]] };
+}
+
+/** One that the call does not have is removed already. */
+function removeHeader(call: Changed & { ok: true }, name: unknown): Changed {
+  if (typeof name !== 'string' || !TOKEN.test(name) || KEPT_HEADERS.test(name)) {
+    return { ok: false, detail: 'a header that may not be removed' };
+  }
+  const headers = call.headers.filter(([key]) => key.toLowerCase() !== name.toLowerCase());
+  return { ...call, headers };
 }
 
 function change(call: Changed & { ok: true }, op: unknown, path: unknown, value: unknown): Changed {

@@ -235,14 +235,11 @@ function compareLists(a: readonly RegoValue[], b: readonly RegoValue[]): number 
   return a.length - b.length;
 }
 
+/** Key by key in the order of keys, each with its value. */
 function compareObjects(a: RegoObject, b: RegoObject): number {
-  const [x, y] = [sortedRego(a.keys()), sortedRego(b.keys())];
-  const keys = compareLists(x, y);
-  if (keys !== 0) return keys;
-  return compareLists(
-    x.map((key) => a.get(key) as RegoValue),
-    y.map((key) => b.get(key) as RegoValue),
-  );
+  const entries = (object: RegoObject) =>
+    sortedRego(object.keys()).flatMap((key) => [key, object.get(key) as RegoValue]);
+  return compareLists(entries(a), entries(b));
 }
 
 /** One text for equal values, another for every other value: a key for comparing. Not for the engine. */

@@ -26,6 +26,15 @@ export interface PolicyRef {
   readonly digest: string;
 }
 
+/** What an HTTP caller sees of a denial, where the policy says so (`dialect-envoy-refusal.ts`). */
+export interface StatedRefusal {
+  /** 400 to 599. */
+  readonly status: number;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** Empty for none. */
+  readonly body: string;
+}
+
 export interface Verdict {
   readonly outcome: Outcome;
   readonly reason: ReasonCode;
@@ -35,6 +44,8 @@ export interface Verdict {
   readonly obligations: readonly Obligation[];
   readonly warnings: readonly string[];
   readonly policy: PolicyRef | null;
+  /** Only with `policy.denied`, and only in a dialect that has such a thing. */
+  readonly refusal?: StatedRefusal;
   /** Steps charged by the engine; 0 when no engine ran. */
   readonly fuel: number;
   /** Wall time inside the engine in nanoseconds. */

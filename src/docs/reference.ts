@@ -72,6 +72,7 @@ const DEPTH_MAX = 12;
 export function renderConfigReference(jsonSchema: object): string {
   return page('Configuration', [
     'Every field of the file that `egret sidecar --config` reads (YAML). Unknown fields are errors. `*` stands for any name, `[]` for each element. Relative paths are relative to the file. Secrets never stand in it.',
+    '`egret sidecar --config FILE --check` says every problem of the file and of what it names, and starts and writes nothing: places that no call may reach, tokens, verification keys, roots and pins, the key of the audit log, the files of the source, and whether the bundle that is in the directory passes the gate. Exit code 2 when it says one. A directory without a bundle is a note: it may be filled later.',
     table(
       ['field', 'type', 'default', 'meaning'],
       configRows(jsonSchema as SchemaNode, '', true, 0),

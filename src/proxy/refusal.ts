@@ -1,10 +1,12 @@
 /**
  * The rescue table: how a refusal looks on each protocol. HTTP gets problem+json (RFC 9457), MCP a tool error or a
- * JSON-RPC error, CONNECT a bare 403. Bodies are static text, codes and the decision id: nothing of the call. Pure.
+ * JSON-RPC error, CONNECT a bare 403. Bodies are static text, codes and the decision id: nothing of the call, unless a
+ * policy in Envoy's dialect states its own HTTP answer. Pure.
  */
 import type { HeaderList } from '../call/headers.ts';
 import type { Refusal } from '../decision/enforcement.ts';
 import { REASONS, type ReasonCode } from '../decision/reason.ts';
+import type { StatedRefusal } from '../decision/verdict.ts';
 import { type McpEra, type McpId, mcpError, mcpToolError } from '../mcp/codec.ts';
 
 /** What the caller speaks. */
@@ -26,7 +28,7 @@ const HTTP_METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
 export function renderRefusal(refusal: Refusal, shape: RefusalShape): RenderedRefusal {
   switch (shape.kind) {
     case 'http':
-      return problem(refusal);
+      return refusal.stated === undefined ? problem(refusal) : stated(refusal, refusal.stated);
     case 'mcp_tool':
       return toolError(refusal, shape);
     case 'mcp':
@@ -48,8 +50,26 @@ function common(refusal: Refusal, contentType: string, allowed = HTTP_METHODS): 
   return headers;
 }
 
-function problem(refusal: Refusal): RenderedRefusal {
-  const { status } = REASONS[refusal.reason];
+/** The policy's own text as it is; without one a problem, under the status that the policy wants. */
+function stated(refusal: Refusal, { status, headers, body }: StatedRefusal): RenderedRefusal {
+  const isType = ([name]: readonly [string, string]) => name.toLowerCase() === 'content-type';
+  const others = headers.filter((header) => !isType(header));
+  if (body === '') {
+    const found = problem(refusal, status);
+    return { ...found, headers: [...found.headers, ...others] };
+  }
+  const type = headers.find(isType)?.[1] ?? 'text/plain; charset=utf-8';
+  return {
+    status,
+    headers: [...common(refusal, type), ['x-content-type-options', 'nosniff'], ...others],
+    body: encoder.encode(body),
+  };
+}
+
+function problem(
+  refusal: Refusal,
+  status: number = REASONS[refusal.reason].status,
+): RenderedRefusal {
   const body = JSON.stringify({
     type: `https://egret.dev/reasons/${refusal.reason}`,
     title: REASONS[refusal.reason].text,

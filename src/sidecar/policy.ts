@@ -131,19 +131,13 @@ interface Following {
 }
 
 function follow({ config, bundle, watchers, place, told, hurry }: Following): FollowedPolicy {
-  const { fuelMax, policyMemoryBytesMax } = config.limits;
   const { name, dialect, entrypoint } = bundle;
   return new FollowedPolicy({
     name,
     dialect,
     entrypoint,
     builtIn: installedCatalogue(),
-    compile: {
-      limits: {
-        memoryBytesMax: policyMemoryBytesMax,
-        ...(fuelMax === undefined ? {} : { fuelBase: fuelMax, fuelPerCharacter: 0 }),
-      },
-    },
+    compile: compileOptionsOf(config.limits),
     verification: place.verification,
     trial: { metrics: watchers.metrics, monotonicMs: () => performance.now() },
     onActivated: (revision, policy) => {
@@ -164,6 +158,12 @@ function follow({ config, bundle, watchers, place, told, hurry }: Following): Fo
       hurry();
     },
   });
+}
+
+/** How a policy of this configuration is compiled, whoever does it. */
+export function compileOptionsOf({ fuelMax, policyMemoryBytesMax }: Config['limits']) {
+  const fuel = fuelMax === undefined ? {} : { fuelBase: fuelMax, fuelPerCharacter: 0 };
+  return { limits: { memoryBytesMax: policyMemoryBytesMax, ...fuel } };
 }
 
 async function openReporter(

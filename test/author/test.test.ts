@@ -119,13 +119,99 @@ test('--run selects, --coverage names the lines that no test reaches, --threshol
   const selected = egret(['test', place, '--run', 'test_small$', '--verbose']);
   assert.match(selected.stdout, /^ok {4}data\.small_test\.test_small\n1 passed/);
   const { coverage } = JSON.parse(egret(['test', place, '--coverage', '--json']).stdout);
-  assert.equal(coverage.files.length, 1);
-  assert.match(coverage.files[0].file, /small\.rego$/);
-  assert.ok(coverage.percent < 100);
+  assert.deepEqual(coverage, {
+    percent: 80,
+    files: [
+      {
+        file: join(place, 'policies/small.rego'),
+        percent: 80,
+        covered: [
+          [3, 5],
+          [8, 8],
+        ],
+        // The body was reached and did not hold: the rule never gave its value.
+        notCovered: [[10, 10]],
+      },
+    ],
+  });
   const covered = egret(['test', place, '--threshold', '100']);
   assert.equal(covered.status, 1);
-  assert.match(covered.stdout, /% {2}\S+small\.rego {2}not reached: 10/);
-  assert.equal(egret(['test', place, '--threshold', '50']).status, 0);
+  assert.match(covered.stdout, /80\.0 % {2}\S+small\.rego {2}not reached: 10/);
+  assert.equal(egret(['test', place, '--threshold', '80']).status, 0);
+});
+
+test('lines that no test asks for count: whole rules, functions that nothing calls, and with no test at all', (t) => {
+  if (!needsOpa(t)) return;
+  const place = directory(t, {
+    'policies/used.rego': `package policies.used\n\nallow contains "a" if input.a\n`,
+    'policies/odd.rego': `package policies.odd
+
+deny contains "x" if {
+	input.x
+	twice(input.n) > 2
+}
+
+twice(n) := 2 * n
+
+parts["of-a"].name(a, b) := [a, b]
+
+late(x) := 1 if {
+	x == 1
+} else := 2
+`,
+    'policies/used_test.rego':
+      'package used_test\n\ntest_a if data.policies.used.allow.a with input as {"a": true}\n',
+  });
+  const coverage = () => JSON.parse(egret(['test', place, '--coverage', '--json']).stdout).coverage;
+  assert.deepEqual(
+    coverage().files.map(({ notCovered }: { notCovered: unknown }) => notCovered),
+    [
+      [
+        [3, 5],
+        [8, 8],
+        [10, 10],
+        [12, 14],
+      ],
+      [],
+    ],
+  );
+  writeFileSync(
+    join(place, 'policies/used_test.rego'),
+    'package used_test\n\ntodo_test_a if data.policies.used.allow.a\n',
+  );
+  assert.equal(coverage().percent, 0);
+  assert.equal(egret(['test', place, '--threshold', '1']).status, 1);
+});
+
+test('with coverage the plan engine runs every test, too, and a difference is a failure that shows both', (t) => {
+  if (!needsOpa(t)) return;
+  // OPA's module takes for JSON what OPA and the plan engine do not.
+  const place = directory(t, {
+    'policies/lax.rego': 'package policies.lax\n\nallow contains "json" if json.is_valid("0x1")\n',
+    'policies/lax_test.rego': `package lax_test
+
+test_lax if data.policies.lax.allow["json"]
+
+test_cases[name] if {
+	some name in ["0x1"]
+	json.is_valid(name)
+}
+
+test_sound if not data.policies.lax.deny
+`,
+  });
+  assert.equal(egret(['test', place]).status, 0);
+  const ran = egret(['test', place, '--coverage', '--json']);
+  assert.equal(ran.status, 1, ran.stderr);
+  const results: readonly Result[] = JSON.parse(ran.stdout).tests;
+  assert.deepEqual(
+    results.map(({ detail }) => detail),
+    [
+      'the engines differ: WebAssembly: passed {}; plan: found undefined, expected true',
+      'the engines differ: WebAssembly: passed {"0x1":true}; plan: does not hold: 0x1',
+      null,
+    ],
+  );
 });
 
 test('what cannot be compiled, and nothing to test, is exit code 2 with the file of the author', (t) => {

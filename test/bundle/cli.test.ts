@@ -83,6 +83,8 @@ test('sources become a signed ConfigMap, verified at each step, and opa agrees',
     bundle,
     '--name',
     'policy',
+    '--set',
+    'main',
     '--chunk-bytes',
     '50000',
     '-o',
@@ -92,6 +94,7 @@ test('sources become a signed ConfigMap, verified at each step, and opa agrees',
   assert.ok(
     Buffer.from(readConfigMaps(readFileSync(maps, 'utf8'), maps)).equals(readFileSync(bundle)),
   );
+  assert.match(readFileSync(maps, 'utf8'), /^ {4}egret\.dev\/bundle: main$/m);
   const fromMaps = egret('verify', maps, '--key', at('public.pem'), '--inputs', '0', '--json');
   assert.equal(fromMaps.status, 0, fromMaps.all);
   assert.equal((JSON.parse(fromMaps.stdout) as { ok: boolean }).ok, true);
@@ -196,6 +199,10 @@ test('what cannot be used is one line that names it, and exit code 2', (t) => {
     [['verify', COMMITTED, '--key', at('none.pem')], /no such file/],
     [['verify', COMMITTED, '--inputs', 'many'], /--inputs: found many, expected a whole number/],
     [['configmap', COMMITTED, '--name', 'A_B'], /--name: found A_B, expected a DNS subdomain/],
+    [
+      ['configmap', COMMITTED, '--name', 'a', '--set', 'a.b'],
+      /--set: found a\.b, expected a DNS label/,
+    ],
     [['configmap', COMMITTED], /required option '--name <name>'/],
   ];
   for (const [args, message] of rows) {

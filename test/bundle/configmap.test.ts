@@ -92,6 +92,8 @@ test('names and labels stay within their limits', () => {
   const [map] = objectsOf(renderConfigMaps(Buffer.from('x'), { ...OPTIONS, name }));
   assert.equal(map?.metadata.name, name);
   assert.equal(map?.metadata.labels['egret.dev/bundle'], 'a'.repeat(62));
+  const [ofSet] = objectsOf(renderConfigMaps(Buffer.from('x'), { ...OPTIONS, name, set: 'main' }));
+  assert.equal(ofSet?.metadata.labels['egret.dev/bundle'], 'main');
 });
 
 test('pieces that are missing, doubled, mixed or changed are refused', () => {

@@ -112,7 +112,7 @@ for (const [sentence, rego, code] of [
   ['another shape', 'package envoy.authz\n\nallow := {"allowed": "no"}\n', 'empty_input_failed'],
   [
     'an allow with a demand that cannot be met',
-    'package envoy.authz\n\nallow := {"allowed": true, "request_headers_to_remove": ["a"]}\n',
+    'package envoy.authz\n\nallow := {"allowed": true, "response_headers_to_add": {"a": "b"}}\n',
     'empty_input_failed',
   ],
 ] as const) {

@@ -123,6 +123,24 @@ test('swaps in quick succession never show a mixture, and the last one is seen',
   for (const report of taken) assert.match(report, /^\.manifest=(\d+) data\.json=\1$/);
 });
 
+test('an archive in pieces is the bundle once all of them are there, and a changed piece is seen', async (t) => {
+  const directory = directoryOf(t);
+  const [one, two] = [archive('1'), archive('2')];
+  put(directory, { 'b.tar.gz.000': one.subarray(0, 20) });
+  const { next, settled } = await watched(t, directory);
+  assert.equal(await next(), 'archive_invalid');
+  put(directory, { 'b.tar.gz.001': one.subarray(20) });
+  assert.equal(await next(), '.manifest=1');
+  await settled();
+  put(directory, { 'b.tar.gz.001': Buffer.concat([one.subarray(20), Buffer.from('x')]) });
+  assert.equal(await next(), 'archive_invalid');
+  rmSync(join(directory, 'b.tar.gz.001'));
+  put(directory, { 'b.tar.gz.000': two });
+  let report = await next();
+  if (report === 'archive_invalid') report = await next(); // seen between the two changes
+  assert.equal(report, '.manifest=2');
+});
+
 test('whatever is wrong with the directory is reported once, and reading goes on', async (t) => {
   const directory = directoryOf(t);
   const inner = join(directory, 'bundles');

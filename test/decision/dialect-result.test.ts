@@ -65,11 +65,7 @@ const TABLE: readonly (readonly [sentence: string, value: unknown, reason: strin
   ['headers as a text', { ...ALLOWED, headers: 'x-a: b' }, 'policy.invalid_result'],
   ['a header that is a number', { ...ALLOWED, headers: { 'x-a': 1 } }, 'policy.invalid_result'],
   ['also in a denial', { ...DENIED, headers: { 'x-a': [1] } }, 'policy.invalid_result'],
-  [
-    'headers to remove',
-    { ...ALLOWED, request_headers_to_remove: ['x-a'] },
-    'policy.unknown_obligation',
-  ],
+  ['headers to remove', { ...ALLOWED, request_headers_to_remove: ['x-a'] }, 'policy.allowed'],
   ['none to remove', { ...ALLOWED, request_headers_to_remove: [] }, 'policy.allowed'],
   [
     'one to remove, as a text',
@@ -144,7 +140,7 @@ test('headers of an allow become obligations, and fields without a meaning a war
   assert.deepEqual(warnings, ['result field id has no meaning']);
 });
 
-test('a denial keeps its text and its status, and says what is not sent', () => {
+test('a denial keeps its text, and its status among the reasons', () => {
   const { message, reasons, obligations, warnings } = verdict('envoy', {
     allowed: false,
     http_status: 429,
@@ -162,9 +158,103 @@ test('a denial keeps its text and its status, and says what is not sent', () => 
     },
   ]);
   assert.deepEqual(obligations, []);
-  assert.deepEqual(warnings, [
-    'result field http_status is not sent with a refusal',
-    'result field headers is not sent with a refusal',
+  assert.deepEqual(warnings, []);
+});
+
+const refusalFor = (result: object, name: DialectName = 'envoy') =>
+  dialectOf(name, ENTRYPOINT).refusal({
+    ok: true,
+    value: { allowed: false, ...result },
+    fuel: 7,
+  });
+const warningsFor = (result: object) => verdict('envoy', { allowed: false, ...result }).warnings;
+
+test('what a denial shows is stated by the policy, or else the same as ever', () => {
+  assert.equal(refusalFor({}), null);
+  assert.equal(refusalFor({ body: '', headers: {} }), null);
+  assert.deepEqual(refusalFor({ body: 'no' }), { status: 403, headers: [], body: 'no' });
+  assert.deepEqual(refusalFor({ http_status: 503, headers: [{ 'x-a': ['b', 'c'] }] }), {
+    status: 503,
+    headers: [
+      ['x-a', 'b'],
+      ['x-a', 'c'],
+    ],
+    body: '',
+  });
+  assert.equal(refusalFor({ body: 'no' }, 'egret'), null);
+  assert.equal(refusalFor({ body: 'no' }, 'bool'), null);
+});
+
+test('only 400 to 599 are sent; any other status is 403 with a warning', () => {
+  for (const status of [400, 403, 451, 599]) {
+    assert.equal(refusalFor({ http_status: status })?.status, status);
+    assert.deepEqual(warningsFor({ http_status: status }), []);
+  }
+  for (const status of [100, 101, 200, 204, 302, 399]) {
+    assert.equal(refusalFor({ http_status: status })?.status, 403);
+    assert.deepEqual(warningsFor({ http_status: status }), [
+      `http_status ${status} is not sent, 403 is`,
+    ]);
+  }
+});
+
+for (const [sentence, name, value] of [
+  ['a length', 'Content-Length', '1'],
+  ['a coding of the body', 'content-encoding', 'gzip'],
+  ['a coding of the message', 'transfer-encoding', 'chunked'],
+  ['a header of the connection', 'Connection', 'close'],
+  ['an upgrade', 'upgrade', 'websocket'],
+  ['a question for proxy credentials', 'proxy-authenticate', 'Basic'],
+  ['a cookie', 'set-cookie', 'a=b'],
+  ['another place', 'location', 'https://evil.example/'],
+  ['a header of ours', 'x-egret-reason', 'policy.allowed'],
+  ['a session', 'mcp-session-id', 'a'],
+  ['a second line', 'x-a', 'b\r\nset-cookie: a=b'],
+  ['a value beyond ASCII', 'x-a', 'ä'],
+  ['a value without end', 'x-a', 'a'.repeat(1025)],
+  ['no name', '', 'a'],
+  ['a name of two words', 'x a', 'a'],
+  ['a name with a line', 'x\r\nb', 'a'],
+] as const) {
+  test(`a denial does not send ${sentence} as a header, and the verdict says so`, () => {
+    const result = { body: 'no', headers: { [name]: value, 'x-kept': 'yes' } };
+    assert.deepEqual(refusalFor(result)?.headers, [['x-kept', 'yes']]);
+    assert.deepEqual(warningsFor(result), [`header ${name} is not sent`]);
+  });
+}
+
+test('one content type with a text, none without, and at most 32 headers', () => {
+  const types = [{ 'Content-Type': 'text/html' }, { 'content-type': 'text/plain' }];
+  assert.deepEqual(refusalFor({ body: 'no', headers: types })?.headers, [
+    ['Content-Type', 'text/html'],
+  ]);
+  assert.deepEqual(refusalFor({ headers: types })?.headers, []);
+  const many = Object.fromEntries(Array.from({ length: 40 }, (_, at) => [`x-${at}`, '1']));
+  assert.equal(refusalFor({ headers: many })?.headers.length, 32);
+  assert.equal(warningsFor({ headers: many }).length, 8);
+});
+
+test('a text is cut after 64 KiB, at a whole character, and the verdict says so', () => {
+  const whole = 'a'.repeat(64 * 1024);
+  assert.equal(refusalFor({ body: whole })?.body, whole);
+  const cut = refusalFor({ body: `${whole.slice(1)}ä` })?.body;
+  assert.equal(cut, whole.slice(1));
+  assert.deepEqual(warningsFor({ body: `${whole}b` }), [
+    'body is cut, it has more than 65536 bytes',
+  ]);
+  assert.equal(refusalFor({ body: 'a\ud800' })?.body, 'a\ufffd');
+});
+
+test('headers to remove come after headers to set, as in Envoy', () => {
+  const { obligations } = verdict('envoy', {
+    request_headers_to_remove: ['x-a', 'x-b'],
+    headers: { 'x-a': '1' },
+    allowed: true,
+  });
+  assert.deepEqual(obligations, [
+    { kind: 'header', name: 'x-a', value: '1' },
+    { kind: 'request_header_remove', name: 'x-a' },
+    { kind: 'request_header_remove', name: 'x-b' },
   ]);
 });
 

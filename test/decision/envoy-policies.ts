@@ -43,7 +43,7 @@ allow if {
 /** Objects: a status and a text for a denial, headers for an allow, demands that are not met here. */
 export const DESK = `package envoy.authz
 
-default allow := {"allowed": false, "http_status": 401, "body": "Say which team asks, in x-team.", "headers": {"x-hint": "x-team"}}
+default allow := {"allowed": false, "http_status": 401, "body": "Say which team asks, in x-team.", "headers": {"x-hint": "x-team", "Set-Cookie": "team=none"}}
 
 team := input.attributes.request.http.headers["x-team"]
 
@@ -52,9 +52,29 @@ allow := {"allowed": true, "headers": {"x-reviewed-for": team}, "http_status": 2
 	input.parsed_path == ["read"]
 }
 
-allow := {"allowed": true, "request_headers_to_remove": ["x-team"]} if {
+allow := {"allowed": true, "headers": {"x-new": "1"}, "request_headers_to_remove": ["X-Team", "x-new", "x-absent", "authorization"]} if {
 	team == "kitchen"
 	input.parsed_path == ["strip"]
+}
+
+allow := {"allowed": true, "request_headers_to_remove": ["host"]} if {
+	team == "kitchen"
+	input.parsed_path == ["homeless"]
+}
+
+allow := {"allowed": true, "response_headers_to_add": {"x-seen": "1"}} if {
+	team == "kitchen"
+	input.parsed_path == ["answer"]
+}
+
+allow := {"allowed": false, "http_status": 302, "headers": {"location": "https://login.example/"}} if {
+	team == "kitchen"
+	input.parsed_path == ["away"]
+}
+
+allow := {"allowed": false, "http_status": 418, "headers": {"content-type": "application/json"}, "body": "[418]"} if {
+	team == "kitchen"
+	input.parsed_path == ["tea"]
 }
 
 allow := {"allowed": true, "headers": {"authorization": "Basic eDp5"}} if {

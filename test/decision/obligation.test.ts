@@ -50,6 +50,22 @@ test('a header obligation replaces the header whatever its case', () => {
   assert.deepEqual(changed.ok && changed.headers, [['Accept', 'text/plain']]);
 });
 
+test('a header is removed whatever its case, with all its values, and one that is not there is no fault', () => {
+  const headers = [
+    ['X-A', '1'],
+    ['x_b', '2'],
+    ['x-a', '3'],
+    ['Authorization', 'Basic eDp5'],
+    ['x-c', '4'],
+  ] as const;
+  const removed = ['x-a', 'x_B', 'x-none', 'authorization'].map((name) => ({
+    kind: 'request_header_remove',
+    name,
+  }));
+  const changed = carryOut(removed, { ...call(null), headers });
+  assert.deepEqual(changed.ok && changed.headers, [['x-c', '4']]);
+});
+
 const IMPOSSIBLE: readonly (readonly [string, Obligation])[] = [
   ['an unknown kind', { kind: 'teleport' }],
   ['a path outside the arguments', { kind: 'redact', path: '/tool/name' }],
@@ -64,6 +80,23 @@ const IMPOSSIBLE: readonly (readonly [string, Obligation])[] = [
   ['an Authorization header', { kind: 'header', name: 'authorization', value: 'x' }],
   ['a header value with a line break', { kind: 'header', name: 'x-a', value: 'a\r\nb: c' }],
   ['a header name with a space', { kind: 'header', name: 'x a', value: 'b' }],
+  ['removing a name with a space', { kind: 'request_header_remove', name: 'x a' }],
+  ['removing nothing', { kind: 'request_header_remove' }],
+  ...[
+    ...['Host', 'Content-Length', 'content-type', 'content-encoding', 'Transfer-Encoding', 'te'],
+    ...[
+      'connection',
+      'Upgrade',
+      'expect',
+      'proxy-authorization',
+      'mcp-session-id',
+      'sec-fetch-site',
+    ],
+    ...['grpc-timeout', 'x-egret-warning', ':authority'],
+  ].map((name): readonly [string, Obligation] => [
+    `removing ${name}`,
+    { kind: 'request_header_remove', name },
+  ]),
 ];
 
 for (const [sentence, obligation] of IMPOSSIBLE) {

@@ -84,13 +84,15 @@ interface Answer {
   readonly status: number;
   readonly reason: string;
   readonly text: string;
+  readonly headers: Headers;
 }
 
 async function ask({ sidecar }: Stage, path: string, init: RequestInit = {}): Promise<Answer> {
   const url = `http://127.0.0.1:${sidecar.ports.gateway}/tools/shop${path}`;
   const response = await fetch(url, init);
   const reason = response.headers.get('x-egret-reason') ?? '';
-  return { status: response.status, reason, text: await response.text() };
+  const { status, headers } = response;
+  return { status, reason, headers, text: await response.text() };
 }
 
 const sent = (value: unknown, method = 'POST'): RequestInit => ({
@@ -104,6 +106,18 @@ const form = (text: string): RequestInit => ({
   headers: { 'content-type': 'application/x-www-form-urlencoded' },
   body: text,
 });
+
+/** As the audit log shows it. */
+const resultOf = (decision: object | undefined) =>
+  (decision as { readonly result: RecordedResult } | undefined)?.result ?? NO_RESULT;
+
+interface RecordedResult {
+  readonly obligations: readonly { readonly kind: string }[];
+  readonly reasons: readonly { readonly code: string }[];
+  readonly warnings: number;
+}
+
+const NO_RESULT: RecordedResult = { obligations: [], reasons: [], warnings: 0 };
 
 test('yes or no, by method and path, header and body; the configuration says so', async (t) => {
   const bundle = built(t, SHOP, 'envoy/authz/allow');
@@ -135,34 +149,86 @@ test('yes or no, by method and path, header and body; the configuration says so'
   await assertVerifies(auditOf(on.sidecar));
 });
 
-test('objects: a text for a denial, headers for an allow, and what cannot be done denies', async (t) => {
+test('objects: an allow changes the headers, and what cannot be done denies', async (t) => {
   const bundle = built(t, DESK, 'envoy/authz/allow', { dialect: 'envoy' });
   if (bundle === null) return;
   const on = await stage(t, bundle);
-  const as = (team: string): RequestInit => ({ headers: { 'x-team': team } });
+  const kitchen = { headers: { 'x-team': 'kitchen', authorization: 'Basic eDp5' } };
 
-  const unnamed = await ask(on, '/read');
-  assert.deepEqual([unnamed.status, unnamed.reason], [403, 'policy.denied']);
-  assert.equal(
-    (JSON.parse(unnamed.text) as { detail: string }).detail,
-    'Say which team asks, in x-team.',
-  );
-  const hall = await ask(on, '/read', as('hall'));
-  assert.match(hall.text, /Team hall has asked enough\./);
-  assert.equal(on.tool.received.length, 0);
-
-  assert.equal((await ask(on, '/read', as('kitchen'))).status, 200);
+  assert.equal((await ask(on, '/read', kitchen)).status, 200);
   assert.equal(on.tool.received.at(-1)?.headers['x-reviewed-for'], 'kitchen');
+  assert.equal(on.tool.received.at(-1)?.headers['authorization'], 'Basic eDp5');
+
+  assert.equal((await ask(on, '/strip', kitchen)).status, 200);
+  const stripped = on.tool.received.at(-1)?.headers ?? {};
+  for (const name of ['x-team', 'x-new', 'authorization']) assert.ok(!(name in stripped), name);
+  assert.ok(stripped.host);
 
   for (const [path, reason] of [
-    ['/strip', 'policy.unknown_obligation'],
+    ['/homeless', 'policy.obligation_failed'],
+    ['/answer', 'policy.unknown_obligation'],
     ['/login', 'policy.obligation_failed'],
     ['/text', 'policy.invalid_result'],
   ] as const) {
-    const refused = await ask(on, path, as('kitchen'));
+    const refused = await ask(on, path, kitchen);
     assert.deepEqual([refused.status, refused.reason], [403, reason], path);
   }
-  assert.equal(on.tool.received.length, 1);
+  assert.equal(on.tool.received.length, 2);
+  assert.equal(await on.sidecar.stop(), 0);
+  const [, strip] = decisionsOf(readLeaves(auditOf(on.sidecar)));
+  assert.deepEqual(
+    resultOf(strip).obligations.map(({ kind }) => kind),
+    ['header', ...Array<string>(4).fill('request_header_remove')],
+  );
+});
+
+test('objects: a denial is sent with its status, headers and text, and on MCP its text is the message', async (t) => {
+  const bundle = built(t, DESK, 'envoy/authz/allow', { dialect: 'envoy' });
+  if (bundle === null) return;
+  const on = await stage(t, bundle);
+  const shown = async (path: string, team?: string, method = 'GET') => {
+    const init = { method, redirect: 'manual', headers: team ? { 'x-team': team } : {} } as const;
+    const { status, reason, headers, text } = await ask(on, path, init);
+    assert.equal(reason, 'policy.denied', path);
+    assert.ok(headers.get('x-egret-decision-id'), path);
+    assert.equal(headers.get('cache-control'), 'no-store');
+    return { status, type: headers.get('content-type'), text, headers };
+  };
+  const plain = 'text/plain; charset=utf-8';
+  const unnamed = await shown('/read');
+  assert.deepEqual([unnamed.status, unnamed.type], [401, plain]);
+  assert.equal(unnamed.text, 'Say which team asks, in x-team.');
+  assert.equal(unnamed.headers.get('x-hint'), 'x-team');
+  assert.equal(unnamed.headers.get('set-cookie'), null);
+  const head = await shown('/read', undefined, 'HEAD');
+  assert.deepEqual([head.status, head.text], [401, '']);
+  const hall = await shown('/read', 'hall');
+  assert.deepEqual([hall.status, hall.text], [429, 'Team hall has asked enough.']);
+  const tea = await shown('/tea', 'kitchen');
+  assert.deepEqual([tea.status, tea.type, tea.text], [418, 'application/json', '[418]']);
+  const away = await shown('/away', 'kitchen');
+  assert.deepEqual([away.status, away.type], [403, 'application/problem+json']);
+  assert.equal(away.headers.get('location'), null);
+  assert.equal((JSON.parse(away.text) as { status: number }).status, 403);
+
+  const mcp = `http://127.0.0.1:${on.sidecar.ports.gateway}/mcp/mail`;
+  const told = await post(mcp, mailCall());
+  assert.deepEqual([told.status, told.reason], [200, 'policy.denied']);
+  assert.match(told.text, /Refused \(policy\.denied\): Say which team asks, in x-team\./);
+  assert.equal(on.tool.received.length, 0);
+
+  assert.equal(await on.sidecar.stop(), 0);
+  const decisions = decisionsOf(readLeaves(auditOf(on.sidecar)));
+  const recorded = decisions.map((decision) => {
+    const { reasons, warnings } = resultOf(decision);
+    return `${reasons[0]?.code} ${warnings}`;
+  });
+  const first = 'http_status.401 1';
+  assert.deepEqual(recorded, [
+    ...[first, first, 'http_status.429 0', 'http_status.418 0'],
+    ...['http_status.302 2', first],
+  ]);
+  await assertVerifies(auditOf(on.sidecar));
 });
 
 test('an MCP message is the parsed body, all of it', async (t) => {

@@ -33,6 +33,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'mcp',
     'proxy',
     'rollout',
+    'plan',
     'config/schema.ts',
     'control/review.ts',
     'sidecar/facts.ts',
