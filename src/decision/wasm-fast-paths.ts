@@ -104,6 +104,33 @@ const SEARCH_LOCALS = {
 
 const FAST_PATHS: readonly FastPath[] = [
   {
+    of: 'malloc', // (size) of a fixed size of which no block is free, without a stack frame
+    parameters: ['$size'],
+    i32: ['$class', '$bytes', '$block', '$next'],
+    i64: [],
+    text: `block @slow
+      block @chosen
+        i32.const 119232 local.set $class
+        local.get $size i32.const 0 i32.load 119236 i32.le_u br_if @chosen
+        i32.const 119264 local.set $class
+        local.get $size i32.const 0 i32.load 119268 i32.le_u br_if @chosen
+        i32.const 119296 local.set $class
+        local.get $size i32.const 0 i32.load 119300 i32.le_u br_if @chosen
+        i32.const 119328 local.set $class
+        local.get $size i32.const 0 i32.load 119332 i32.gt_u br_if @slow
+      end
+      local.get $class i32.load8_u 0 i32.const 1 i32.ne br_if @slow
+      local.get $class i32.load 16 local.get $class i32.const 20 i32.add i32.ne br_if @slow
+      i32.const 0 i32.load 119712 local.tee $block
+      local.get $class i32.load 4 local.tee $bytes i32.const 12 i32.add i32.add local.tee $next
+      i32.const 0 i32.load 119716 i32.ge_u br_if @slow
+      i32.const 0 local.get $next i32.store 119712
+      local.get $block i64.const 0 i64.store 4
+      local.get $block local.get $bytes i32.store 0
+      local.get $block i32.const 12 i32.add return
+    end`,
+  },
+  {
     of: 'contains', // contains(text, needle)
     parameters: ['$text', '$needle'],
     ...SEARCH_LOCALS,
