@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { assemble } from './wasm-assembler.ts';
-import { parseWasm, SECTION, skipLocals, WasmCursor } from './wasm-binary.ts';
+import { OP, parseWasm, SECTION, WasmCursor, type WasmSection } from './wasm-binary.ts';
 import { ByteSink, codeSection, writeSection } from './wasm-sink.ts';
 
 interface FastPath {
@@ -16,7 +16,7 @@ interface FastPath {
   /** Further locals. */
   readonly i32: readonly string[];
   readonly i64: readonly string[];
-  /** Returns, or ends with the stack and the parameters as they were. */
+  /** Returns, or ends with the parameters as they were: then the function goes on as it was. */
   readonly text: string;
 }
 
@@ -274,23 +274,39 @@ export function addFastPaths(wasm: Uint8Array): Uint8Array {
       return body && (sha256 === null || sha256Of(body) === sha256) ? [name] : [];
     }),
   );
-  const replaced = new Map<WasmCursor | undefined, Uint8Array>();
+  const code = bodies.map(({ position, end }) => wasm.subarray(position, end));
+  const types = readTypes(wasm, sections);
+  if (types.length !== bodies.length) return wasm; // which the compiler refuses
   for (const path of FAST_PATHS) {
     const needs = [path.of, ...[...path.text.matchAll(/\bcall (\w+)/g)].map(([, name]) => name)];
-    const body = bodyOf(path.of);
-    if (body && needs.every((name) => known.has(name ?? ''))) {
-      replaced.set(body, withFastPath(body, path));
-    }
+    if (!needs.every((name) => known.has(name ?? ''))) continue;
+    const at = (RUNTIME[path.of]?.[0] as number) - importedFunctions;
+    const slow = code.push(code[at] as Uint8Array) - 1 + importedFunctions;
+    types.push(types[at] as number);
+    code[at] = fastBody(path, slow);
   }
-  if (replaced.size === 0) return wasm;
-  const code = codeSection(
-    bodies.map((body) => replaced.get(body) ?? wasm.subarray(body.position, body.end)),
-  );
-  const out = new ByteSink(wasm.length + code.length / 16);
+  if (code.length === bodies.length) return wasm;
+  const out = new ByteSink(wasm.length * 1.05);
   out.bytes(wasm.subarray(0, 8));
   for (const { id, start, end } of sections) {
-    writeSection(out, id, id === SECTION.code ? code : wasm.subarray(start, end));
+    if (id === SECTION.function) writeSection(out, id, typesSection(types));
+    else if (id === SECTION.code) writeSection(out, id, codeSection(code));
+    else writeSection(out, id, wasm.subarray(start, end));
   }
+  return out.done();
+}
+
+/** The type of each function that the module defines. */
+function readTypes(wasm: Uint8Array, sections: readonly WasmSection[]): number[] {
+  const section = sections.find(({ id }) => id === SECTION.function);
+  if (section === undefined) return [];
+  const cursor = new WasmCursor(wasm, section.start, section.end);
+  return Array.from({ length: cursor.u32() }, () => cursor.u32());
+}
+
+function typesSection(types: readonly number[]): Uint8Array {
+  const out = new ByteSink(types.length * 2 + 5).u32(types.length);
+  for (const type of types) out.u32(type);
   return out.done();
 }
 
@@ -300,21 +316,18 @@ const sha256Of = ({ bytes, position, end }: WasmCursor) =>
 const I32 = 0x7f;
 const I64 = 0x7e;
 
-function withFastPath(body: WasmCursor, path: FastPath): Uint8Array {
-  const cursor = new WasmCursor(body.bytes, body.position, body.end);
-  const groups = cursor.u32();
-  const declared = cursor.position;
-  cursor.position = body.position;
-  const own = Array.from({ length: skipLocals(cursor) }, () => '');
-  const locals = [...path.parameters, ...own, ...path.i32, ...path.i64];
-  return new ByteSink(body.end - body.position + 512)
-    .u32(groups + 2)
-    .bytes(body.bytes.subarray(declared, cursor.position))
+/** @param slow index of the function as it was. */
+function fastBody(path: FastPath, slow: number): Uint8Array {
+  const locals = [...path.parameters, ...path.i32, ...path.i64];
+  const rest = `${path.parameters.map((name) => `local.get ${name}`).join(' ')} call slow`;
+  const index = (name: string) => (name === 'slow' ? slow : (RUNTIME[name]?.[0] ?? -1));
+  return new ByteSink(512)
+    .u32(2)
     .u32(path.i32.length)
     .byte(I32)
     .u32(path.i64.length)
     .byte(I64)
-    .bytes(assemble(path.text, locals, (name) => RUNTIME[name]?.[0] ?? -1))
-    .bytes(body.bytes.subarray(cursor.position, body.end))
+    .bytes(assemble(`${path.text} ${rest}`, locals, index))
+    .byte(OP.end)
     .done();
 }
