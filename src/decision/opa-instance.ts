@@ -85,8 +85,6 @@ const STEPS_PER_CHARACTER = 200;
 const STEPS_PER_CALL = 2000;
 const MESSAGE_CHARACTERS_MAX = 256;
 
-const encoder = new TextEncoder();
-
 /** What `evaluate` needs besides the entrypoint. */
 export interface EvaluationRequest {
   /** Text of the input; null when the policy shall see no input at all. */
@@ -195,7 +193,8 @@ export class OpaInstance {
     this.refuel(request.fuel);
     this.#context.timeNs = request.timeNs;
     this.#context.seed = request.seed;
-    if (this.heapBytes >= this.#parts.heapBytesKept) wasm.opa_heap_ptr_set(this.#base);
+    const { heapBytesKept } = this.#parts;
+    if (heapBytesKept === 0 || this.heapBytes >= heapBytesKept) wasm.opa_heap_ptr_set(this.#base);
     const context = wasm.opa_eval_ctx_new();
     if (input !== null) wasm.opa_eval_ctx_set_input(context, this.#input(input, dialect));
     wasm.opa_eval_ctx_set_data(context, this.#data);
@@ -255,11 +254,7 @@ export class OpaInstance {
     text: string,
     parse: (address: number, bytes: number) => number,
   ): number {
-    const { written } = encoder.encodeInto(
-      text,
-      this.#view().subarray(address, address + bytesMax),
-    );
-    const value = parse(address, written);
+    const value = parse(address, this.#view().write(text, address, bytesMax));
     if (value === 0) throw new SyntaxError('text that the engine cannot parse');
     return value;
   }

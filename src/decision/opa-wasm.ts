@@ -18,6 +18,7 @@ import {
 } from './opa-instance.ts';
 import type { ReasonCode } from './reason.ts';
 import { parseWasm, WasmFormatError } from './wasm-binary.ts';
+import { addFastPaths } from './wasm-fast-paths.ts';
 import { addFuel } from './wasm-fuel.ts';
 
 export const DECISION_ENTRYPOINT = 'egret/decision';
@@ -166,7 +167,7 @@ function compile(wasm: Uint8Array): ModuleFacts {
     if (memoryPages === null) {
       throw new PolicyLoadError('abi_unsupported', 'no imported memory', 'env.memory');
     }
-    const module = new WebAssembly.Module(new Uint8Array(addFuel(wasm)));
+    const module = new WebAssembly.Module(new Uint8Array(addFuel(addFastPaths(wasm))));
     checkInterface(module);
     // Without names nobody knows, and keeping patterns is right for every policy.
     const named = names && Buffer.from(wasm.subarray(names.start, names.end));

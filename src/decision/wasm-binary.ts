@@ -215,12 +215,14 @@ function readBodies(cursor: WasmCursor | null): WasmCursor[] {
   return bodies;
 }
 
-/** Skips the declarations of locals at the start of a function body. */
-export function skipLocals(cursor: WasmCursor): void {
+/** Skips the declarations of locals at the start of a function body. @returns how many they declare. */
+export function skipLocals(cursor: WasmCursor): number {
+  let locals = 0;
   for (let left = cursor.u32(); left > 0; left--) {
-    cursor.u32();
+    locals += cursor.u32();
     cursor.skip(1);
   }
+  return locals;
 }
 
 /** What follows an opcode. */

@@ -21,6 +21,7 @@ import {
   WasmFormatError,
   type WasmModule,
 } from './wasm-binary.ts';
+import { ByteSink, codeSection, writeSection } from './wasm-sink.ts';
 
 /** Name of the exported mutable i32 global. The host sets it before a call; below zero means: stopped by it. */
 export const FUEL_EXPORT = 'egret_fuel';
@@ -255,66 +256,9 @@ function assemble(module: WasmModule, fuelGlobal: number, bodies: readonly Uint8
   return out.done();
 }
 
-function writeSection(out: ByteSink, id: number, content: Uint8Array): void {
-  out.byte(id).u32(content.length).bytes(content);
-}
-
 function withEntry(section: WasmCursor, entry: Uint8Array): Uint8Array {
   const out = new ByteSink(section.end - section.position + entry.length + 5).u32(
     section.u32() + 1,
   );
   return out.bytes(section.bytes.subarray(section.position, section.end)).bytes(entry).done();
-}
-
-function codeSection(bodies: readonly Uint8Array[]): Uint8Array {
-  const out = new ByteSink(bodies.reduce((sum, body) => sum + body.length + 5, 5));
-  out.u32(bodies.length);
-  for (const body of bodies) out.u32(body.length).bytes(body);
-  return out.done();
-}
-
-/** Owns a growing buffer. */
-class ByteSink {
-  #buffer: Uint8Array;
-  #length = 0;
-
-  constructor(capacity: number) {
-    this.#buffer = new Uint8Array(Math.ceil(capacity));
-  }
-
-  byte(byte: number): this {
-    if (this.#length === this.#buffer.length) this.#grow(1);
-    this.#buffer[this.#length++] = byte;
-    return this;
-  }
-
-  bytes(bytes: ArrayLike<number>): this {
-    if (this.#length + bytes.length > this.#buffer.length) this.#grow(bytes.length);
-    this.#buffer.set(bytes, this.#length);
-    this.#length += bytes.length;
-    return this;
-  }
-
-  u32(value: number): this {
-    let rest = value;
-    for (; rest > 0x7f; rest = Math.floor(rest / 128)) this.byte((rest % 128) | 0x80);
-    return this.byte(rest);
-  }
-
-  /** Signed LEB128 of a number that is not negative. */
-  s32(value: number): this {
-    let rest = value;
-    for (; rest > 0x3f; rest = Math.floor(rest / 128)) this.byte((rest % 128) | 0x80);
-    return this.byte(rest);
-  }
-
-  #grow(bytes: number): void {
-    const larger = new Uint8Array((this.#length + bytes) * 2);
-    larger.set(this.#buffer);
-    this.#buffer = larger;
-  }
-
-  done(): Uint8Array {
-    return this.#buffer.subarray(0, this.#length);
-  }
 }

@@ -30,6 +30,22 @@ export interface Told extends Partial<Omit<Directive, 'stable' | 'candidate'>> {
 export const digestOf = (archive: Uint8Array) =>
   `sha256:${createHash('sha256').update(archive).digest('hex')}`;
 
+const first = (stable: Directive['stable']): Directive => ({
+  set: 'main',
+  generation: 1,
+  phase: 'Stable',
+  rolloutId: null,
+  stable,
+  candidate: null,
+  mode: 'guarded',
+  unit: 'agent',
+  weight: 0,
+  salt: '00'.repeat(16),
+  selector: {},
+  replayLastMs: null,
+  maxStaleness: null,
+});
+
 export async function stageDistributor(
   t: TestContext,
   stable: Uint8Array | null,
@@ -43,24 +59,7 @@ export async function stageDistributor(
     bundles.set(digest, archive);
     return { digest, revision: digest.slice(7, 15), pieces: 1 };
   };
-  let directive: Directive | null =
-    stable === null
-      ? null
-      : {
-          set: 'main',
-          generation: 1,
-          phase: 'Stable',
-          rolloutId: null,
-          stable: named(stable),
-          candidate: null,
-          mode: 'guarded',
-          unit: 'agent',
-          weight: 0,
-          salt: '00'.repeat(16),
-          selector: {},
-          replayLastMs: null,
-          maxStaleness: null,
-        };
+  let directive: Directive | null = stable === null ? null : first(named(stable));
   const distributor = createDistributor({
     authenticate: async () => ({ kind: 'sidecar', podUid: 'pod-1', namespace: 'agents' }),
     directive: () => directive,
