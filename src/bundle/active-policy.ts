@@ -41,9 +41,17 @@ export interface ActivePolicyOptions<T>
   readonly monotonicMs?: () => number;
   /** Called after the swap. */
   readonly onActivated?: (revision: Revision<T>, previous: Revision<T> | null) => void;
-  /** Called when a bundle was refused or could not be read; the last good revision stays. */
+  /** Called when a candidate was refused or could not be read; nothing else changes. */
   readonly onCandidateRefused?: (errors: readonly BundleError[], digest: string) => void;
+  /** Called when a bundle was refused or could not be read; the last good revision stays. */
   readonly onRejected?: (errors: readonly BundleError[], digest: string | null) => void;
+}
+
+interface Refused {
+  readonly digest: string;
+  readonly errors: readonly BundleError[];
+  /** The gate said so, which is final; without it the bytes could not be had, so far. */
+  readonly final: boolean;
 }
 
 export class ActivePolicy<T = unknown> {
@@ -53,7 +61,7 @@ export class ActivePolicy<T = unknown> {
   #current: Revision<T> | null = null;
   #previous: Revision<T> | null = null;
   #candidate: Revision<T> | null = null;
-  #refused: { readonly digest: string; readonly errors: readonly BundleError[] } | null = null;
+  #refused: Refused | null = null;
   #errors: readonly BundleError[] = [];
   #offeredDigest: string | null = null;
   #activations = 0;
@@ -104,8 +112,7 @@ export class ActivePolicy<T = unknown> {
   /** Holds a candidate beside what is in force, after the same gate. Whatever is wrong with it stays with it. */
   async tryOut(candidate: { digest: string; content: BundleContent | null } | null): Promise<void> {
     const digest = candidate?.digest ?? null;
-    if (digest !== null && (digest === this.#candidate?.ref.digest || this.#isRefused(digest)))
-      return;
+    if (digest !== null && this.#isSettled(digest, candidate?.content ?? null)) return;
     this.#refused = null;
     const held = digest === null ? null : (this.#held(digest) ?? null);
     // What is in force is nothing to try out.
@@ -115,20 +122,17 @@ export class ActivePolicy<T = unknown> {
     try {
       const signature = await this.#signatureOf(content);
       const activation = this.#gate(content, signature);
-      if (!activation.ok) this.refuseCandidate(content.digest, activation.errors);
+      if (!activation.ok) this.#refuse(content.digest, activation.errors, true);
       else this.#setCandidate(activation.revision);
     } catch (error) {
       if (!(error instanceof BundleRefused)) throw error;
-      this.refuseCandidate(content.digest, error.errors);
+      this.#refuse(content.digest, error.errors, true);
     }
   }
 
-  /** The candidate cannot be held. */
+  /** The bytes of the candidate cannot be had; when they come, `tryOut` takes them. */
   refuseCandidate(digest: string, errors: readonly BundleError[]): void {
-    if (this.#isRefused(digest)) return;
-    this.#setCandidate(null);
-    this.#refused = { digest, errors };
-    this.#options.onCandidateRefused?.(errors, digest);
+    if (digest !== this.#refused?.digest) this.#refuse(digest, errors, false);
   }
 
   /** Milliseconds since the source was last seen to hold what is in force; null when nothing is. */
@@ -210,8 +214,17 @@ export class ActivePolicy<T = unknown> {
     return [this.#current, this.#previous, this.#candidate].filter((one) => one !== null);
   }
 
-  #isRefused(digest: string): boolean {
-    return digest === this.#refused?.digest;
+  /** Held as the candidate, or refused, and nothing came that could change that. */
+  #isSettled(digest: string, content: BundleContent | null): boolean {
+    if (digest === this.#candidate?.ref.digest) return true;
+    if (digest !== this.#refused?.digest) return false;
+    return this.#refused.final || (content === null && !this.holds(digest));
+  }
+
+  #refuse(digest: string, errors: readonly BundleError[], final: boolean): void {
+    this.#setCandidate(null);
+    this.#refused = { digest, errors, final };
+    this.#options.onCandidateRefused?.(errors, digest);
   }
 
   async #signatureOf(content: BundleContent): Promise<CheckedSignature | undefined> {

@@ -66,15 +66,33 @@ function united(
   candidate: readonly Obligation[],
 ): readonly Obligation[] | null {
   const added = candidate.filter((one) => !stable.some((other) => isDeepStrictEqual(one, other)));
-  if (added.some((one) => stable.some((other) => placeIn(one) === placeIn(other)))) return null;
+  const places = stable.map(placeIn);
+  if (added.some((one) => places.some((place) => meets(place, placeIn(one))))) return null;
   return [...stable, ...added];
 }
 
-/** What an obligation changes; null in the text for those that change no place of their own. */
-function placeIn({ kind, path, name }: Obligation): string | symbol {
-  if (kind === 'redact' || kind === 'patch') return `argument ${String(path)}`;
-  if (kind === 'header') return `header ${String(name).toLowerCase()}`;
-  if (kind === 'credential') return 'credential';
+/** Where an obligation changes a call, as steps from the whole to the part; null when it changes none. */
+function placeIn(obligation: Obligation): readonly string[] | null {
+  const { kind, path, name } = obligation;
+  if (kind === 'redact' || kind === 'patch') return ['argument', ...stepsOf(path, obligation)];
+  if (kind === 'header') return ['header', String(name).toLowerCase()];
+  if (kind === 'credential') return ['credential'];
   // Others stand beside each other, like labels and log levels.
-  return Symbol(kind);
+  return null;
+}
+
+/** Steps of a JSON pointer; what comes or goes in a list moves all that stands there, so it changes the list. */
+function stepsOf(path: unknown, { kind, op }: Obligation): readonly string[] {
+  // A path that is none fails the call when it is carried out.
+  if (typeof path !== 'string') return [];
+  const steps = path.split('/').map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const moves = kind === 'patch' && op !== 'replace' && /^(?:\d+|-)$/.test(steps.at(-1) ?? '');
+  return moves ? steps.slice(0, -1) : steps;
+}
+
+/** One is the other, or a part of it. */
+function meets(one: readonly string[] | null, other: readonly string[] | null): boolean {
+  if (one === null || other === null) return false;
+  const [short, long] = one.length <= other.length ? [one, other] : [other, one];
+  return short.every((step, index) => step === long[index]);
 }

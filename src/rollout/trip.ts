@@ -26,7 +26,7 @@ export class Trip {
   count(failures: number, monotonicMs: number): boolean {
     if (this.#tripped) return false;
     this.#calls += 1;
-    if (failures === 0) return false;
+    if (this.#failures + failures === 0) return false;
     this.#failures += failures;
     const since = monotonicMs - WITHIN_MS;
     this.#recent = [

@@ -37,7 +37,7 @@ export interface ConfigMapSourceOptions extends Omit<FollowerOptions, 'fetch'> {
 const HEARD_MS = 120_000;
 
 export function openConfigMapSource(options: ConfigMapSourceOptions): PolicySource {
-  const { set, namespace, api, connection, listener, confirmMs = 15_000 } = options;
+  const { set, namespace, api, connection, confirmMs = 15_000 } = options;
   const follower = new DirectiveFollower({
     ...options,
     fetch: (revision) => readCopy(api, namespace, set, revision),
@@ -51,9 +51,12 @@ export function openConfigMapSource(options: ConfigMapSourceOptions): PolicySour
     selection: { name: stateName(set) },
     onObjects: async (objects) => {
       const directive = directiveOf(objects.get(stateName(set)), set);
-      if (directive === null) listener.onError([noState(set)]);
+      if (directive === null) follower.fail([noState(set)]);
       else await follower.take(directive);
       word.said();
+      // Whoever hands these on tries again, after a while.
+      if (directive !== null && follower.behind)
+        throw new Error('the newest state is not in force');
     },
     observer: {
       ...options.watch(() => reflector.status()),
@@ -66,9 +69,8 @@ export function openConfigMapSource(options: ConfigMapSourceOptions): PolicySour
   });
   const confirm = setInterval(() => {
     const { heardAgoMs } = reflector.status();
-    if (heardAgoMs !== null && heardAgoMs < HEARD_MS && follower.generation >= 0) {
-      listener.onUnchanged();
-    }
+    if (heardAgoMs === null || heardAgoMs >= HEARD_MS || follower.behind) return;
+    follower.unchanged().catch(() => undefined);
   }, confirmMs);
   confirm.unref();
   return {
@@ -78,7 +80,7 @@ export function openConfigMapSource(options: ConfigMapSourceOptions): PolicySour
     },
     close: async () => {
       clearInterval(confirm);
-      await reflector.close();
+      await Promise.all([follower.close(), reflector.close()]);
     },
   };
 }

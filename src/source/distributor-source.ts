@@ -27,7 +27,7 @@ const BUNDLE_MS = 60_000;
 const BACK_OFF_MS = { first: 500, most: 30_000 };
 
 export function openDistributorSource(options: DistributorSourceOptions): PolicySource {
-  const { set, client, listener, waitSeconds = 50, random = Math.random } = options;
+  const { set, client, waitSeconds = 50, random = Math.random } = options;
   const follower = new DirectiveFollower({
     ...options,
     async fetch({ digest }) {
@@ -45,13 +45,13 @@ export function openDistributorSource(options: DistributorSourceOptions): Policy
     const path = `/v1/sets/${set}/directive?wait=${waitSeconds}`;
     const timeoutMs = waitSeconds * 1000 + ANSWER_MS;
     const answer = await client.ask({ path, etag, timeoutMs, bytesMax: DIRECTIVE_BYTES_MAX });
-    if (answer.status === 304) return listener.onUnchanged();
+    if (answer.status === 304) return follower.unchanged();
     const directive =
       answer.status === 200 ? readDirective(Buffer.from(answer.body).toString('utf8')) : null;
     if (directive?.set !== set) throw new Error(`the distributor answered ${answer.status}`);
     await follower.take(directive);
     // What was not put in force is asked for again, after a while.
-    if (follower.generation !== directive.generation) throw new Error('the bundle was refused');
+    if (follower.behind) throw new Error('the newest directive is not in force');
     etag = answer.etag;
   };
   const run = async () => {
@@ -64,7 +64,7 @@ export function openDistributorSource(options: DistributorSourceOptions): Policy
         failures += 1;
         word.said();
         if (stop.signal.aborted) return;
-        if (follower.generation === -1 || failures > 1) listener.onError([unreadable(error)]);
+        if (follower.generation === -1 || failures > 1) follower.fail([unreadable(error)]);
         const { first, most } = BACK_OFF_MS;
         const ms = Math.min(most, first * 2 ** failures) * (0.5 + random() / 2);
         await sleep(ms, undefined, { signal: stop.signal, ref: false }).catch(() => undefined);
@@ -79,7 +79,7 @@ export function openDistributorSource(options: DistributorSourceOptions): Policy
     },
     close: async () => {
       stop.abort();
-      await client.close();
+      await Promise.all([client.close(), follower.close()]);
       await loop;
     },
   };

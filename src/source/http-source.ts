@@ -55,6 +55,8 @@ export function openHttpSource(options: HttpSourceOptions): PolicySource {
     const text = errors.map(({ message }) => message).join('\n');
     if (text === problem) return;
     problem = text;
+    // What was read before is said in full again, because the problem made the listener forget it.
+    etag = null;
     listener.onError(errors);
   };
   const run = async () => {

@@ -29,9 +29,19 @@ export class LastGood {
     this.#failed = failed;
   }
 
+  /** A candidate that may be promoted later, when nobody hands out its bytes again. Never rejects. */
+  async store(digest: string, archive: Uint8Array): Promise<void> {
+    try {
+      await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+      await this.#write(fileOf(digest), archive);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
   /** Remembers stable only: a rollout is picked up when somebody says so again. Never rejects. */
   async keep(directive: Directive, archive: Uint8Array | null): Promise<void> {
-    const { stable } = directive;
+    const { stable, candidate } = directive;
     if (stable === null) return;
     try {
       const name = fileOf(stable.digest);
@@ -41,7 +51,7 @@ export class LastGood {
       const quiet = { ...directive, candidate: null, rolloutId: null, weight: 0, phase: 'Stable' };
       await this.#write(DIRECTIVE_FILE, JSON.stringify({ at: Date.now(), directive: quiet }));
       this.#kept = name;
-      await this.#sweep(name);
+      await this.#sweep(candidate === null ? [name] : [name, fileOf(candidate.digest)]);
     } catch (error) {
       this.#failed(error);
     }
@@ -74,10 +84,9 @@ export class LastGood {
     await rename(`${file}.new`, file);
   }
 
-  async #sweep(keep: string): Promise<void> {
-    const old = (await readdir(this.#directory)).filter(
-      (name) => ARCHIVE.test(name) && name !== keep,
-    );
+  async #sweep(keep: readonly string[]): Promise<void> {
+    const all = await readdir(this.#directory);
+    const old = all.filter((name) => ARCHIVE.test(name) && !keep.includes(name));
     await Promise.all(old.map((name) => rm(join(this.#directory, name), { force: true })));
   }
 }

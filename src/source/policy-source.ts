@@ -10,7 +10,7 @@ import type { Directive } from '../rollout/directive.ts';
 /** One bundle that should be held. */
 export interface WantedBundle {
   readonly digest: string;
-  /** Null when it is held already. */
+  /** Null when it is held already, or was handed on before and refused. */
   readonly content: BundleContent | null;
 }
 
