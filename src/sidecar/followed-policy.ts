@@ -82,6 +82,9 @@ export class FollowedPolicy implements SourceListener {
     }
     if (keptAtMs !== undefined) this.active.age(keptAtMs);
     this.#begin(directive);
+    // While another candidate goes through the gate, nobody takes part in deciding.
+    if (this.active.candidate()?.ref.digest === candidate?.digest) this.#arm();
+    else this.#trial = null;
     if (candidate !== null && 'errors' in candidate) {
       await this.active.tryOut(null);
       this.active.refuseCandidate(candidate.digest, candidate.errors);

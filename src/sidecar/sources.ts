@@ -128,7 +128,9 @@ function remembering(
       const content = { files: readArchive(archive, 'bundle.tar.gz'), digest };
       const stable = { digest, content };
       // Nobody confirmed it: its age counts from when it was kept.
-      await listener.onWanted({ stable, candidate: null, directive }, remembered.atMs);
+      const wanted = { stable, candidate: null, directive };
+      // A gate that is newer than what was kept may refuse it: then there is nothing to begin with.
+      if (!(await listener.onWanted(wanted, remembered.atMs))) return source.start();
       void source.start();
     },
     close: () => source.close(),

@@ -9,7 +9,7 @@ import type { Verdict } from '../decision/verdict.ts';
 import type { Settled, Trial } from '../proxy/ports.ts';
 import { type Arm, enforcedOf } from '../rollout/arm.ts';
 import { createCohort } from '../rollout/cohort.ts';
-import { classOf, isFailure, saidBy } from '../rollout/difference.ts';
+import { classOf, saidBy } from '../rollout/difference.ts';
 import type { Directive } from '../rollout/directive.ts';
 import { Tally } from '../rollout/tally.ts';
 import { Trip } from '../rollout/trip.ts';
@@ -65,23 +65,20 @@ export class RolloutTrial {
     const takesPart = bucket !== null && bucket < terms.weight;
     const { mode } = terms;
     const { arm, verdict } = enforcedOf({ stable, candidate: answer, mode, takesPart, shadow });
-    const failed = isFailure(answer.reason);
+    const difference = classOf(saidBy(stable), saidBy(answer));
+    // What makes both fail alike, such as a call made to exhaust them, says nothing about the candidate.
+    const failed = difference === 'error';
     // A candidate that should have decided and could not is worse than one that was only watched.
     const failures = failed ? (mode === 'candidate' && takesPart ? 2 : 1) : 0;
-    const difference = failed ? 'error' : classOf(saidBy(stable), saidBy(answer));
-    this.#count(asked, arm, difference, failures);
+    this.#count(asked, { arm, difference, failures });
     const { digest, revision } = ref;
     const { outcome, reason } = answer;
     const candidate = { digest, revision, outcome, reason };
     return { verdict, facts: { id: this.rolloutId, arm, bucket, candidate, difference } };
   }
 
-  #count(
-    { input, stable, answer }: Asked,
-    arm: Arm,
-    difference: ReturnType<typeof classOf>,
-    failures: number,
-  ): void {
+  #count({ input, stable, answer }: Asked, result: Result): void {
+    const { arm, difference, failures } = result;
     const { set, metrics, monotonicMs, onTripped } = this.#parts;
     this.#tally.count({
       decisionId: input.uid,
@@ -99,6 +96,12 @@ export class RolloutTrial {
     metrics.tripped(set);
     onTripped();
   }
+}
+
+interface Result {
+  readonly arm: Arm;
+  readonly difference: ReturnType<typeof classOf>;
+  readonly failures: number;
 }
 
 interface Asked {
