@@ -167,3 +167,93 @@ test('a hundred reloads a second: every call sees one whole revision and no erro
   assert.deepEqual(rejected, []);
   assert.ok(seen.size > 10 && evaluations > 1000, `${seen.size} revisions, ${evaluations} calls`);
 });
+
+/** Says which engines were closed, by revision. */
+function watched(policy: ActivePolicy, closed: string[]): void {
+  for (const revision of [policy.current(), policy.previous(), policy.candidate()]) {
+    if (revision === null || Object.hasOwn(revision.engine, 'close')) continue;
+    const { engine, ref } = revision;
+    const close = engine.close.bind(engine);
+    Object.assign(engine, {
+      close: () => {
+        closed.push(ref.revision);
+        close();
+      },
+    });
+  }
+}
+
+const candidateOf = (files: ReadonlyMap<string, Uint8Array>) => {
+  const content = contentOf(files);
+  return { digest: content.digest, content };
+};
+
+test('a candidate is held beside what is in force and changes nothing of it', async (t) => {
+  const { policy } = policyOf(t);
+  const [a, b] = ['a', 'b'].map((word) => bundleFiles(t, version(word)));
+  if (!a || !b) return;
+  policy.offer(contentOf(a));
+  const before = [policy.current(), policy.previous(), policy.status()];
+  await policy.tryOut(candidateOf(b));
+  assert.deepEqual([policy.current(), policy.previous(), policy.status()], before);
+  assert.equal(policy.candidate()?.ref.revision, 'b');
+  assert.ok(policy.holds(candidateOf(b).digest));
+  await policy.tryOut(null);
+  assert.deepEqual([policy.candidate(), policy.holds(candidateOf(b).digest)], [null, false]);
+});
+
+test('an engine is closed when its last role ends, and not before', async (t) => {
+  const closed: string[] = [];
+  const { policy } = policyOf(t);
+  const all = ['a', 'b', 'c'].map((word) => bundleFiles(t, version(word)));
+  const [a, b, c] = all;
+  if (!a || !b || !c) return;
+  policy.offer(contentOf(a));
+  await policy.tryOut(candidateOf(b));
+  watched(policy, closed);
+  const engine = policy.candidate()?.engine;
+  assert.equal(policy.adopt(contentOf(b).digest), true);
+  assert.equal(policy.current()?.engine, engine, 'promoted without another gate');
+  await policy.tryOut(candidateOf(a));
+  assert.equal(policy.candidate()?.engine, policy.previous()?.engine, 'one engine in two roles');
+  policy.offer(contentOf(c));
+  watched(policy, closed);
+  assert.deepEqual(closed, [], 'a is still the candidate, b the one before');
+  await policy.tryOut(null);
+  assert.deepEqual(closed, ['a']);
+  assert.equal(policy.adopt(contentOf(a).digest), false, 'what is gone is not adopted');
+  assert.equal(policy.current()?.ref.revision, 'c');
+});
+
+test('what is in force is nothing to try out', async (t) => {
+  const { policy } = policyOf(t);
+  const [a] = [bundleFiles(t, version('a'))];
+  if (!a) return;
+  policy.offer(contentOf(a));
+  await policy.tryOut(candidateOf(a));
+  assert.deepEqual([policy.candidate(), policy.candidateErrors()], [null, []]);
+});
+
+test('a refused candidate stays refused without another gate, one that could not be had does not', async (t) => {
+  const refused: string[] = [];
+  const { policy } = policyOf(t, {
+    onCandidateRefused: (errors) => refused.push(errors[0]?.code ?? ''),
+  });
+  const [a, b] = ['a', 'b'].map((word) => bundleFiles(t, version(word)));
+  const bad = bundleFiles(t, { '.manifest': '{' });
+  if (!a || !b || !bad) return;
+  policy.offer(contentOf(a));
+  await policy.tryOut(candidateOf(bad));
+  await policy.tryOut(candidateOf(bad));
+  await policy.tryOut({ digest: contentOf(bad).digest, content: null });
+  assert.deepEqual(refused, ['manifest_invalid']);
+  assert.equal(policy.candidateErrors()[0]?.code, 'manifest_invalid');
+  const { digest } = contentOf(b);
+  const missing = [bundleError('source_unreadable', { file: 'b' }, 'nothing', 'the archive')];
+  policy.refuseCandidate(digest, missing);
+  policy.refuseCandidate(digest, missing);
+  assert.deepEqual(refused, ['manifest_invalid', 'source_unreadable']);
+  await policy.tryOut(candidateOf(b));
+  assert.deepEqual([policy.candidate()?.ref.revision, policy.candidateErrors()], ['b', []]);
+  assert.equal(policy.current()?.ref.revision, 'a');
+});
