@@ -15,6 +15,7 @@ import {
   outcomeEntry,
 } from '../../src/audit/entry.ts';
 import type { DecisionRecord } from '../../src/audit/record.ts';
+import { type RecordedDecision, recordedDecision } from '../../src/author/recorded.ts';
 import type { Json, JsonObject } from '../../src/call/tool-call.ts';
 import type { Obligation } from '../../src/decision/verdict.ts';
 import { decision, outcome } from './records.ts';
@@ -250,3 +251,54 @@ function attachment(name: string) {
     source: 'explicit_user_upload' as const,
   };
 }
+
+test('a decision in a rollout says who took part, canonically and within the bound', () => {
+  const long = 'é'.repeat(20_000);
+  const whole = fc.string({ unit: 'binary', maxLength: 40 });
+  const arms = fc.constantFrom('shadow', 'stable', 'guarded', 'candidate');
+  fc.assert(
+    fc.property(arms, fc.option(fc.nat(9999)), whole, (arm, bucket, text) => {
+      const rollout = {
+        id: text,
+        arm,
+        bucket,
+        candidate: {
+          digest: `sha256:${'b'.repeat(64)}`,
+          revision: text + long,
+          outcome: 'deny',
+          reason: 'policy.fuel_exhausted',
+        },
+        difference: 'error',
+      } as const;
+      const { line } = decisionEntry({ ...decision('d-1'), rollout }, context);
+      assert.equal(line, canonicalize(JSON.parse(line)));
+      assert.ok(Buffer.byteLength(line) <= ENTRY_BYTES_MAX);
+      const { egret, result } = JSON.parse(line);
+      assert.deepEqual([egret.rollout.arm, egret.rollout.bucket], [arm, bucket]);
+      assert.equal(result.outcome, 'allow', 'what was enforced stands where it always does');
+    }),
+  );
+});
+
+test('outside a rollout nothing of one stands in an entry', () => {
+  for (const record of [decision('d-1'), { ...decision('d-1'), rollout: null }]) {
+    assert.ok(!decisionEntry(record, context).line.includes('rollout'));
+  }
+});
+
+test('a decision in a rollout can be replayed like any other', () => {
+  const rollout = {
+    id: 'r1',
+    arm: 'guarded',
+    bucket: 17,
+    candidate: { digest: 'd', revision: 'r', outcome: 'allow', reason: 'policy.allowed' },
+    difference: 'same',
+  } as const;
+  const [plain, trying] = [decision('d-1'), { ...decision('d-1'), rollout }].map((record) =>
+    recordedDecision({ index: 0, entry: parsed(decisionEntry(record, context)) } as never),
+  );
+  assert.ok(plain !== null && trying !== null);
+  const { entry: _, ...rest } = plain as RecordedDecision;
+  const { entry: __, ...others } = trying as RecordedDecision;
+  assert.deepEqual(others, rest);
+});
