@@ -68,7 +68,8 @@ async function follow(
 ) {
   const before = (await rolloutOf(sidecar)).generation;
   distributor.tell(told);
-  const wanted = told.candidate == null ? null : digestOf(told.candidate);
+  const { candidate, selector } = told;
+  const wanted = candidate == null || selector !== undefined ? null : digestOf(candidate);
   await eventually(async () => {
     const {
       generation,
