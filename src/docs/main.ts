@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { argv, exit, stderr } from 'node:process';
 import { z } from 'zod';
+import { controllerSchema } from '../config/controller.ts';
 import { configSchema } from '../config/schema.ts';
 import { inputJsonSchema } from '../decision/input-schema.ts';
 import { policySetSchema } from '../rollout/policy-set.ts';
@@ -13,6 +14,7 @@ import { bypassesIn, renderBypasses, withSection } from './bypass-table.ts';
 import { renderInputReference } from './input-reference.ts';
 import {
   renderConfigReference,
+  renderControllerReference,
   renderMetricReference,
   renderReasonReference,
   renderRolloutReference,
@@ -23,6 +25,8 @@ const PAGES: Readonly<Record<string, (page: string) => string>> = {
   'metrics.md': renderMetricReference,
   'reason-codes.md': renderReasonReference,
   'configuration.md': () => renderConfigReference(z.toJSONSchema(configSchema, { io: 'input' })),
+  'controller-configuration.md': () =>
+    renderControllerReference(z.toJSONSchema(controllerSchema, { io: 'input' })),
   'rollout-reference.md': () =>
     renderRolloutReference(z.toJSONSchema(policySetSchema, { io: 'input' })),
   'policy-input.md': renderInputReference,

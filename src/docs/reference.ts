@@ -80,6 +80,16 @@ export function renderConfigReference(jsonSchema: object): string {
   ]);
 }
 
+export function renderControllerReference(jsonSchema: object): string {
+  return page('Configuration of the controller', [
+    'Every field of the file that `egret controller --config` reads (YAML). Unknown fields are errors. `[]` stands for each element. Relative paths are relative to the file. Secrets never stand in it. What a controller needs around it: [controller](controller.md).',
+    table(
+      ['field', 'type', 'default', 'meaning'],
+      configRows(jsonSchema as SchemaNode, '', true, 0),
+    ),
+  ]);
+}
+
 /**
  * @param jsonSchema what zod's `toJSONSchema(policySetSchema, { io: 'input' })` returns. It knows no defaults of values
  * that are read from text, such as durations, so the sentences name them.

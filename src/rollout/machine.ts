@@ -66,10 +66,17 @@ function endAtDeadline(turn: Turn): void {
 function result(turn: Turn): Advance {
   const { before, nowMs, events } = turn;
   const changed = turn.state !== before && !isSame(turn.state, before);
-  if (changed) change(turn, { generation: before.generation + 1, updatedAtMs: nowMs });
+  if (changed) change(turn, { generation: generationAfter(before, nowMs), updatedAtMs: nowMs });
   const state = changed ? turn.state : before;
   return { state, events, urgent: changed && turn.urgent, wakeAtMs: wakeAt(state, turn) };
 }
+
+/**
+ * The first one is the time in seconds, and one write a second is more than there are: a state that somebody deleted and
+ * that begins anew is newer than whatever a sidecar was told before.
+ */
+const generationAfter = ({ generation }: RolloutState, nowMs: number) =>
+  generation === 0 ? Math.max(1, Math.floor(nowMs / 1000)) : generation + 1;
 
 const isSame = (a: RolloutState, b: RolloutState) => JSON.stringify(a) === JSON.stringify(b);
 

@@ -132,7 +132,9 @@ class Twin {
     const told = directiveOf(state);
     const id = before.rollout?.id;
     const { analysis, spec, command } = observation;
-    if (state !== before) assert.equal(state.generation, before.generation + 1);
+    const first = before.generation === 0;
+    if (state !== before && !first) assert.equal(state.generation, before.generation + 1);
+    if (state !== before) assert.ok(state.generation > before.generation);
     if (before.stable !== null) assert.ok(state.stable !== null, 'stable never goes away');
     if (state.stable !== null) assert.ok(this.#stored.has(state.stable.digest), 'was stored');
     if (['Stable', 'Aborted', 'Rejected'].includes(state.phase)) {
@@ -227,4 +229,18 @@ void test('the same observation again and again comes to rest', () => {
     }),
     { numRuns: 1000 },
   );
+});
+
+test('A state that was deleted and begins anew is newer than what sidecars were told before', () => {
+  const began = Date.parse('2026-11-28T12:00:00Z');
+  const begin = (nowMs: number) => {
+    const candidate = { status: 'stored', revision: revisionOf('A') } as const;
+    const nothing = { command: null, analysis: null, author: null };
+    const fresh = { rolloutId: 'r1', salt: '00'.repeat(16) };
+    const observation = { spec: specOf({ steps }), candidate, ...nothing, fresh };
+    return advance(initialState('main', nowMs), observation, nowMs).state.generation;
+  };
+  // A write a second, which is more than there are.
+  const afterAnHour = begin(began) + 3599;
+  assert.ok(begin(began + 3_600_000) > afterAnHour);
 });
