@@ -44,6 +44,7 @@ export class FollowedPolicy implements SourceListener {
   #directive: Directive | null = null;
   #rollout: RolloutTrial | null = null;
   #trial: Trial | null = null;
+  #told = '';
 
   constructor(options: FollowedOptions) {
     this.#options = options;
@@ -92,8 +93,19 @@ export class FollowedPolicy implements SourceListener {
       await this.active.tryOut(candidate);
     }
     this.#arm();
-    if (directive !== null) this.#options.onFollowed(directive);
+    if (directive !== null) this.#tell(directive);
     return true;
+  }
+
+  /** Each look of the controller gives a new generation; what is new to this sidecar is told once. */
+  #tell(directive: Directive): void {
+    const { phase, rolloutId, weight, mode, stable, candidate } = directive;
+    const held = this.active.candidate()?.ref.digest;
+    const parts = [phase, rolloutId, weight, mode, stable?.digest, candidate?.digest, held];
+    const print = parts.join(' ');
+    if (print === this.#told) return;
+    this.#told = print;
+    this.#options.onFollowed(directive);
   }
 
   onUnchanged(): void {
