@@ -8,6 +8,8 @@ KUBERNETES_VERSION := $(shell sed -nE 's|^\s+k8s.io/kubernetes v([0-9.]+).*|\1|p
 CLUSTER := .tools/cluster/$(KUBERNETES_VERSION)
 # Tests start hundreds of processes; compiled code of one serves the next.
 test test-net cluster-test kill-test: export NODE_COMPILE_CACHE := $(CURDIR)/.tools/compile-cache
+# What people run is what is tested, and it starts in half the time.
+test cluster-test kill-test: export EGRET_TEST_PROGRAM := $(CURDIR)/dist/egret.mjs
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -105,7 +107,7 @@ test: build tools tools-wire ## run every test of the data plane
 	@mkdir -p .tools
 	@set -o pipefail; node --test --test-concurrency=3 --test-reporter=spec 'test/**/*.test.ts' | tee $(TEST_REPORT)
 
-kill-test: install ## kill -9 at 50 random moments under load
+kill-test: build ## kill -9 at 50 random moments under load
 	@EGRET_TEST_ROUNDS=50 node --test --test-reporter=spec test/e2e/kill.test.ts
 
 fuzz-answers: install ## 200,000 mutated answers of bad tools; SEED=… repeats a run

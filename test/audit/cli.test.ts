@@ -5,11 +5,11 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { printable } from '../../src/audit/report.ts';
+import { PROGRAM } from '../program.ts';
 import { closedLog, temporary } from './log-folder.ts';
 
-const main = join(import.meta.dirname, '../../src/main.ts');
 const egret = (...args: string[]) =>
-  spawnSync(process.execPath, [main, 'audit', ...args], { encoding: 'utf8' });
+  spawnSync(process.execPath, [PROGRAM, 'audit', ...args], { encoding: 'utf8' });
 
 test('an auditor verifies, reads and proves from the folder and the key alone', async (t) => {
   const [directory, out] = [temporary(t), temporary(t)];

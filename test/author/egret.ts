@@ -7,9 +7,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { PROGRAM, ROOT } from '../program.ts';
 
-export const ROOT = join(import.meta.dirname, '../..');
-export const MAIN = join(ROOT, 'src/main.ts');
+export { PROGRAM as MAIN, ROOT };
+
 export const RECEIPTS = join(ROOT, 'rego/dist/receipts.tar.gz');
 
 export interface Ran {
@@ -19,7 +20,7 @@ export interface Ran {
 }
 
 export function egret(args: readonly string[], input = ''): Ran {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, ...args], {
     input,
     encoding: 'utf8',
     timeout: 120_000,

@@ -18,12 +18,11 @@ import { checkSources } from '../../src/bundle/check-sources.ts';
 import { readConfigMaps } from '../../src/bundle/configmap.ts';
 import { findProgram } from '../../src/bundle/opa-program.ts';
 import { needsOpa, opa, ROOT, sourceDirectory } from '../policy/opa.ts';
-
-const MAIN = join(ROOT, 'src/main.ts');
+import { PROGRAM } from '../program.ts';
 
 function egret(args: readonly string[], environment: NodeJS.ProcessEnv = process.env) {
   const options = { encoding: 'utf8', cwd: ROOT, timeout: 60_000, env: environment } as const;
-  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], options);
+  const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, ...args], options);
   return { status, stdout, stderr, all: `${stdout}${stderr}` };
 }
 
@@ -109,7 +108,7 @@ test('the scenarios of a new repository come out as they say', (t) => {
 test('init touches nothing that is there, and says so without a compiler', (t) => {
   const directory = emptyDirectory(t);
   const environment = { ...process.env, PATH: dirname(process.execPath) };
-  const away = spawnSync(process.execPath, [MAIN, 'init', directory, '--json'], {
+  const away = spawnSync(process.execPath, [PROGRAM, 'init', directory, '--json'], {
     encoding: 'utf8',
     cwd: tmpdir(),
     env: environment,

@@ -8,6 +8,7 @@ import { gunzipSync } from 'node:zlib';
 import { readArchive } from '../../src/bundle/archive.ts';
 import { readConfigMaps } from '../../src/bundle/configmap.ts';
 import { needsOpa, opa, ROOT, sourceDirectory } from '../policy/opa.ts';
+import { PROGRAM } from '../program.ts';
 import { keyPair } from './signature-keys.ts';
 
 const POLICY = `package policies.mine
@@ -29,11 +30,10 @@ const CASES = {
 const COMMITTED = join(ROOT, 'rego/dist/receipts.tar.gz');
 
 function egret(...args: readonly string[]) {
-  const main = join(ROOT, 'src/main.ts');
   const options = { encoding: 'utf8', cwd: ROOT, timeout: 60_000 } as const;
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    [main, 'bundle', ...args],
+    [PROGRAM, 'bundle', ...args],
     options,
   );
   return { status, stdout, stderr, all: `${stdout}${stderr}` };

@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { stringify } from 'yaml';
 import { renderConfigMaps } from '../../src/bundle/configmap.ts';
-import { ROOT } from '../e2e/sidecar-process.ts';
+import { PROGRAM, ROOT } from '../program.ts';
 import type { Caller, KubeObject } from './caller.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { programPath } from './programs.ts';
@@ -77,14 +77,10 @@ export async function startController(
     ...setup.config,
   };
   writeFileSync(file, stringify(config));
-  const child = spawn(
-    process.execPath,
-    [join(ROOT, 'src/main.ts'), 'controller', '--config', file],
-    {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env['PATH'], EGRET_POD_SERVICE_ACCOUNT: serviceAccount },
-    },
-  );
+  const child = spawn(process.execPath, [PROGRAM, 'controller', '--config', file], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env['PATH'], EGRET_POD_SERVICE_ACCOUNT: serviceAccount },
+  });
   const events: Record<string, unknown>[] = [];
   const errors: string[] = [];
   createInterface({ input: child.stdout }).on('line', (line) => {

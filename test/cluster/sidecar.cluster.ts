@@ -12,8 +12,9 @@ import { promisify } from 'node:util';
 import { adminText, sendMail } from '../e2e/agent.ts';
 import { decisionsOf, readLeaves } from '../e2e/audit-log.ts';
 import { receiptsFor } from '../e2e/bundle-variant.ts';
-import { ROOT, type SidecarProcess } from '../e2e/sidecar-process.ts';
+import type { SidecarProcess } from '../e2e/sidecar-process.ts';
 import { auditOf, stageMail } from '../e2e/stage.ts';
+import { PROGRAM } from '../program.ts';
 import { type ControlPlane, controlPlaneForTests } from './control-plane.ts';
 import {
   apply,
@@ -159,7 +160,7 @@ void test('A policy that allows more waits for a human, and goes on with a reaso
   );
   assert.deepEqual([...waited], ['policy.denied']);
   const egret = (...args: string[]) =>
-    run(process.execPath, [join(ROOT, 'src/main.ts'), 'rollout', ...args, '-n', NAMESPACE], {
+    run(process.execPath, [PROGRAM, 'rollout', ...args, '-n', NAMESPACE], {
       env: { PATH: process.env['PATH'], KUBECONFIG: plane().admin.kubeconfig, NO_COLOR: '1' },
     });
   assert.match((await egret('status', 'wider')).stdout, /gmail\.send/);

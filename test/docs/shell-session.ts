@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { PROGRAM } from '../program.ts';
 import type { CodeBlock } from './page.ts';
 
 export interface BlockResult {
@@ -12,7 +13,6 @@ export interface BlockResult {
   readonly status: number;
 }
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const MARK = 'end-of-block-5c1d';
 const TIMEOUT_MS = 240_000;
 
@@ -20,7 +20,7 @@ const TIMEOUT_MS = 240_000;
 export function runBlocks(directory: string, blocks: readonly CodeBlock[]): readonly BlockResult[] {
   const bin = join(directory, '.bin');
   mkdirSync(bin, { recursive: true });
-  writeFileSync(join(bin, 'egret'), `#!/bin/sh\nexec "${process.execPath}" "${MAIN}" "$@"\n`);
+  writeFileSync(join(bin, 'egret'), `#!/bin/sh\nexec "${process.execPath}" "${PROGRAM}" "$@"\n`);
   chmodSync(join(bin, 'egret'), 0o755);
   const work = join(directory, 'work');
   mkdirSync(work, { recursive: true });

@@ -1,18 +1,18 @@
 /**
  * A real sidecar process for tests, on free ports and in a directory of its own, with everything it prints at hand.
- * EGRET_TEST_PROGRAM names another program than the sources, e.g. the one-file build.
  * Shell: owns the child process and the directory until `stop`.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { stringify } from 'yaml';
+import { PROGRAM, ROOT } from '../program.ts';
 
-export const ROOT = resolve(import.meta.dirname, '../..');
-const PROGRAM = process.env['EGRET_TEST_PROGRAM'] ?? join(ROOT, 'src/main.ts');
+export { ROOT };
+
 export const UPLOAD_TOKEN = 'upload-token-of-the-front-end-0123456789';
 export const REVIEW_TOKEN = 'review-token-of-the-agent-0123456789abcd';
 

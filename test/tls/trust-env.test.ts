@@ -8,10 +8,10 @@ import { renderEnvironment, trustEnvironment } from '../../src/tls/environment.t
 import { startInterception } from '../../src/tls/interception.ts';
 import { loadRoots } from '../../src/tls/roots.ts';
 import { trustFiles } from '../../src/tls/trust.ts';
+import { PROGRAM } from '../program.ts';
 import { fileWith, run, temporaryDirectory } from './wire.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
-const egret = (args: readonly string[]) => run(process.execPath, [MAIN, ...args]);
+const egret = (args: readonly string[]) => run(process.execPath, [PROGRAM, ...args]);
 
 const MINIMAL = `apiVersion: egret.dev/v1
 kind: SidecarConfig
