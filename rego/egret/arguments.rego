@@ -49,7 +49,11 @@ silent_on(list) if {
 
 everything := words.squeezed(text, words.marked(text))
 
-text := concat("\n", array.concat(values_at_any_depth, names_at_any_depth))
+# What stands apart stays apart: arguments have no order, and no word goes from one into the next.
+text := concat("\u0001", array.concat(
+	values_at_any_depth,
+	array.concat(names_at_any_depth, words.readings_of_lists(given, [])),
+))
 
 values_at_any_depth := [value |
 	walk(given, [_, value])

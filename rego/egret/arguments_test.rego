@@ -86,3 +86,16 @@ test_arguments_that_are_no_object_are_none_at_all if {
 	arguments.given == {} with input as {"arguments": "text"}
 	arguments.given == {} with input as {}
 }
+
+# Arguments have no order: what one ends with and another begins with is no word, in whatever order they are read.
+test_no_word_goes_from_one_argument_into_the_next if {
+	arguments.silent_on(["@channel"]) with input as {"arguments": {"channel": "C0", "text": "@"}}
+	arguments.silent_on(["@channel"]) with input as {"arguments": {"a": "@", "b": "channel"}}
+	not arguments.silent_on(["@channel"]) with input as {"arguments": {"text": "@ chan-nel"}}
+}
+
+test_a_word_goes_from_one_text_of_a_list_into_the_next if {
+	not arguments.silent_on(["api key"]) with input as {"arguments": {"lines": ["my api", "key is"]}}
+	not arguments.silent_on(["api key"]) with input as {"arguments": {"blocks": [{"text": "my api"}, {"text": "key is"}]}}
+	arguments.silent_on(["api key"]) with input as {"arguments": {"blocks": [{"text": "my api"}, {"title": "key is"}]}}
+}

@@ -77,8 +77,9 @@ everything := words.squeezed(text, has_marks)
 
 has_marks := words.marked(text)
 
-text := concat("\n", array.concat(
-	array.concat([value | some value in arguments; is_string(value)], nested_texts),
+# What stands apart stays apart: fields have no order, and no word goes from one into the next.
+text := concat("\u0001", array.concat(
+	array.concat([value | some value in arguments; is_string(value)], array.concat(nested_texts, readings_of_lists)),
 	array.concat(html_readings, [attachment.name | some attachment in attachments; is_string(attachment.name)]),
 ))
 
@@ -95,8 +96,17 @@ default html_readings := []
 
 html_readings := words.readings_of_html(arguments.html)
 
+readings_of_lists := [reading |
+	some name, value in arguments
+	not is_string(value)
+	not name in address_fields
+	some reading in words.readings_of_lists(value, content_fields)
+]
+
 # The bytes of a structured attachment, which are not words.
-file_content(path) if path[count(path) - 1] in ["content", "data"]
+file_content(path) if path[count(path) - 1] in content_fields
+
+content_fields := ["content", "data"]
 
 address(value) := lower(trim_space(value)) if is_string(value)
 

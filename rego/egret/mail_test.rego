@@ -67,6 +67,7 @@ saying := {
 	"in another argument": [{"arguments": {"note": "seed phrase"}}, true],
 	"inside another argument": [{"arguments": {"note": {"lines": ["a", "seed phrase"]}}}, true],
 	"in the content of a file": [{"arguments": {"files": [{"content": "seed phrase"}]}}, false],
+	"in the contents of two files": [{"arguments": {"files": [{"content": "seed"}, {"content": "phrase"}]}}, false],
 	"far apart": [{"arguments": {"text": "seed of a phrase"}}, false],
 	"only half": [{"arguments": {"text": "seeds"}}, false],
 	"a number": [{"arguments": {"count": 5}}, false],
@@ -89,4 +90,16 @@ test_attachment_bytes if {
 	mail.attachment_bytes == 0 with input as {}
 	mail.attachment_bytes == 30 with input as {"attachments": [{"bytes": 10}, {"bytes": 20}]}
 	not mail.attachment_bytes with input as {"attachments": [{"bytes": 10}, {}]}
+}
+
+# Fields have no order: what one ends with and another begins with is no word, in whatever order they are read.
+test_no_word_goes_from_one_field_into_the_next if {
+	not mail.says("seed phrase") with input as {"arguments": {"subject": "seed", "text": "phrase"}}
+	not mail.says("seed phrase") with input as {"arguments": {"text": "seed", "subject": "phrase"}}
+	mail.says("seed phrase") with input as {"arguments": {"text": "seed\nphrase"}}
+}
+
+test_a_word_goes_from_one_text_of_a_list_into_the_next if {
+	mail.says("seed phrase") with input as {"arguments": {"note": {"lines": ["my seed", "phrase is"]}}}
+	mail.says("seed phrase") with input as {"arguments": {"parts": [{"text": "my seed"}, {"text": "phrase is"}]}}
 }

@@ -62,6 +62,19 @@ marks := [
 	"\ufeff",
 ]
 
+# Lists do have an order, so a word may go from one text of a list into the next, or from one object of it into the
+# same field of the next. Each such reading as one text, for every list in a value; fields in `besides` hold no words.
+readings_of_lists(value, besides) := [reading |
+	walk(value, [_, list])
+	is_array(list)
+	count(list) > 1
+	some reading in array.concat([concat("\n", [text | some text in list; is_string(text)])], columns(list, besides))
+]
+
+columns(list, besides) := [concat("\n", [text | some item in list; is_object(item); text := item[name]; is_string(text)]) |
+	some name in {name | some item in list; is_object(item); some name, _ in item; not name in besides}
+]
+
 # HTML without its tags, in two readings, so that `seed<b></b> phrase` reads as it shows. A tag may hold a `>` of its
 # own, and so may text: one reading ends each tag at its first `>`, the other at the last one before the next tag.
 readings_of_html(html) := [untagged(parts, "first"), untagged(parts, "last")] if {
