@@ -1,0 +1,184 @@
+/**
+ * A rollout that begins with a replay: a real sidecar plays what it decided against the candidate, reports what it
+ * found, and the state machine goes on or does not.
+ */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { Reports } from '../../src/controller/reports.ts';
+import { advance, directiveOf, initialState } from '../../src/rollout/machine.ts';
+import { readPolicySet } from '../../src/rollout/policy-set.ts';
+import type { Report } from '../../src/rollout/report.ts';
+import type { CandidateSeen, RolloutState } from '../../src/rollout/state.ts';
+import { comparisonOf } from '../rollout/reports.ts';
+import { adminText, eventually, sendMail } from './agent.ts';
+import { receiptsFor } from './bundle-variant.ts';
+import {
+  digestOf,
+  type StagedDistributor,
+  stageDistributor,
+  type Told,
+} from './distributor-stage.ts';
+import { newDirectory, type SidecarProcess } from './sidecar-process.ts';
+import { auditOf, removeAfter, stageMail } from './stage.ts';
+
+const ACCOUNTANT = 'accountant@example.com';
+const BOSS = 'boss@example.com';
+const STABLE = receiptsFor([ACCOUNTANT], 'stable');
+const STRICTER = receiptsFor(['nobody@example.com'], 'stricter');
+const WIDER = receiptsFor([ACCOUNTANT, BOSS], 'wider');
+const SAME = receiptsFor([ACCOUNTANT], 'the same');
+const HOUR_MS = 3_600_000;
+
+interface Stage {
+  readonly distributor: StagedDistributor;
+  readonly sidecar: SidecarProcess;
+  /** A process with the same records. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+async function stage(t: TestContext, kept = true): Promise<Stage> {
+  const distributor = await stageDistributor(t, STABLE);
+  const place = removeAfter(t, newDirectory());
+  const tokenFile = join(place, 'token');
+  writeFileSync(tokenFile, 'the-projected-token-of-a-pod');
+  const server = { url: distributor.url, tokenFile };
+  const bundles = [
+    { name: 'main', distributor: server, reports: { ...server, intervalSeconds: 1 } },
+  ];
+  const openings = kept ? { openingsDirectory: join(place, 'openings') } : {};
+  const config = { bundles, audit: { directory: join(place, 'audit'), ...openings } };
+  const { sidecar } = await stageMail(t, { bundle: null, config });
+  return { distributor, sidecar, config };
+}
+
+const replayOf = (candidate: Uint8Array, rolloutId = 'r1', replayLastMs = HOUR_MS): Told => ({
+  phase: 'Replay',
+  rolloutId,
+  candidate,
+  weight: 0,
+  replayLastMs,
+});
+
+/** Two mails that stable allows and one that it denies. */
+async function call({ sidecar }: Stage): Promise<void> {
+  assert.equal((await sendMail(sidecar.ports)).reason, '');
+  assert.equal((await sendMail(sidecar.ports, { subject: 'another receipt' })).reason, '');
+  assert.equal((await sendMail(sidecar.ports, { to: [BOSS] })).reason, 'policy.denied');
+}
+
+/** Tells, and waits for the report of a replay that is done. */
+async function played({ distributor }: Stage, told: Told) {
+  distributor.tell(told);
+  const done = () => {
+    const rollout = distributor.rollout();
+    return rollout?.id === told.rolloutId && rollout?.replay?.done === true;
+  };
+  await eventually(done);
+  const rollout = distributor.rollout();
+  assert.ok(rollout?.replay);
+  return { ...rollout, replay: rollout.replay };
+}
+
+test('What a sidecar decided is played against the candidate: what it denies, what it allows, what stays the same', async (t) => {
+  const staged = await stage(t);
+  await call(staged);
+  const stricter = await played(staged, replayOf(STRICTER));
+  assert.deepEqual(stricter.replay.comparison, comparisonOf({ newly_denied: 2, same: 1 }));
+  assert.equal(stricter.replay.notReplayable, 0);
+  assert.deepEqual(stricter.comparison, comparisonOf({}), 'no call was made beside it');
+  const [example] = stricter.examples;
+  assert.equal(stricter.examples.length, 2);
+  assert.equal(example?.class, 'newly_denied');
+  assert.equal(example?.tool, 'gmail.send');
+  assert.deepEqual(example?.stable, { outcome: 'allow', reason: 'policy.allowed', rule: null });
+  assert.equal(example?.candidate.outcome, 'deny');
+  assert.ok(!JSON.stringify(stricter.examples).includes('example.com'));
+
+  const wider = await played(staged, replayOf(WIDER, 'r2'));
+  assert.deepEqual(wider.replay.comparison, comparisonOf({ newly_allowed: 1, same: 2 }));
+  assert.deepEqual(
+    wider.examples.map(({ class: kind }) => kind),
+    ['newly_allowed'],
+  );
+  const same = await played(staged, replayOf(SAME, 'r3'));
+  assert.deepEqual(same.replay.comparison, comparisonOf({ same: 3 }));
+  assert.deepEqual(same.examples, []);
+
+  const events = eventsOf(staged, 'rollout.replayed');
+  assert.deepEqual(
+    events.map(({ rollout, decisions, newly_allowed, newly_denied }) => {
+      return [rollout, decisions, newly_allowed, newly_denied];
+    }),
+    [
+      ['r1', 3, 0, 2],
+      ['r2', 3, 1, 0],
+      ['r3', 3, 0, 0],
+    ],
+  );
+  assert.equal((await sendMail(staged.sidecar.ports)).reason, '', 'nothing was enforced by it');
+});
+
+test('Without the values only decisions that need none can be played', async (t) => {
+  const staged = await stage(t, false);
+  await call(staged);
+  const { replay } = await played(staged, replayOf(STRICTER));
+  assert.deepEqual([replay.comparison, replay.notReplayable], [comparisonOf({}), 3]);
+});
+
+test('Only what is as young as the replay asks for counts, and what an earlier process recorded counts too', async (t) => {
+  const staged = await stage(t);
+  await call(staged);
+  await staged.sidecar.stop();
+  const { sidecar } = await stageMail(t, { bundle: null, config: staged.config });
+  const again = { ...staged, sidecar };
+  assert.equal((await sendMail(sidecar.ports, { to: [BOSS] })).reason, 'policy.denied');
+  const all = await played(again, replayOf(WIDER));
+  assert.deepEqual(all.replay.comparison, comparisonOf({ newly_allowed: 2, same: 2 }));
+  const none = await played(again, replayOf(WIDER, 'r2', 0));
+  assert.deepEqual([none.replay.comparison, none.replay.notReplayable], [comparisonOf({}), 0]);
+});
+
+test('What another revision or a candidate decided is compared with what stable says about it now', async (t) => {
+  const staged = await stage(t);
+  const { distributor, sidecar } = staged;
+  await call(staged);
+  distributor.tell({ phase: 'Guarded', rolloutId: 'r1', candidate: STRICTER, weight: 10_000 });
+  await followed(staged, 'Guarded');
+  assert.equal((await sendMail(sidecar.ports)).reason, 'policy.denied', 'by the candidate');
+  distributor.tell({ phase: 'Stable', rolloutId: null, candidate: null, stable: WIDER, weight: 0 });
+  await followed(staged, 'Stable');
+  const { replay } = await played(staged, replayOf(receiptsFor([ACCOUNTANT, BOSS], 'x'), 'r2'));
+  assert.deepEqual(replay.comparison, comparisonOf({ same: 4 }));
+  const stricter = await played(staged, replayOf(STRICTER, 'r3'));
+  assert.deepEqual(stricter.replay.comparison, comparisonOf({ newly_denied: 4 }));
+});
+
+test('A replay ends with the directive that asks for it, and what was played once is not played again', async (t) => {
+  const staged = await stage(t);
+  const { distributor, sidecar } = staged;
+  await call(staged);
+  await played(staged, replayOf(STRICTER));
+  assert.equal((await sendMail(sidecar.ports)).reason, '');
+  distributor.tell({ weight: 0 });
+  distributor.tell({ phase: 'Shadow', replayLastMs: null });
+  await followed(staged, 'Shadow');
+  const known = distributor.reports.length;
+  await eventually(() => distributor.reports.length > known + 1);
+  const { replay } = distributor.rollout() ?? {};
+  assert.deepEqual(replay?.comparison, comparisonOf({ newly_denied: 2, same: 1 }));
+  assert.equal(eventsOf(staged, 'rollout.replayed').length, 1);
+});
+
+async function followed({ sidecar }: Stage, phase: string): Promise<void> {
+  await eventually(async () => {
+    const { bundles } = JSON.parse(await adminText(sidecar.ports, '/status'));
+    return bundles[0].rollout?.phase === phase;
+  });
+}
+
+const eventsOf = ({ sidecar }: Stage, name: string) =>
+  sidecar.lines
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter(({ event }) => event === name);
