@@ -9,7 +9,6 @@ import { type TestContext, test } from 'node:test';
 import { Reports } from '../../src/controller/reports.ts';
 import { advance, directiveOf, initialState } from '../../src/rollout/machine.ts';
 import { readPolicySet } from '../../src/rollout/policy-set.ts';
-import type { Report } from '../../src/rollout/report.ts';
 import type { CandidateSeen, RolloutState } from '../../src/rollout/state.ts';
 import { comparisonOf } from '../rollout/reports.ts';
 import { adminText, eventually, sendMail } from './agent.ts';
@@ -21,7 +20,7 @@ import {
   type Told,
 } from './distributor-stage.ts';
 import { newDirectory, type SidecarProcess } from './sidecar-process.ts';
-import { auditOf, removeAfter, stageMail } from './stage.ts';
+import { removeAfter, stageMail } from './stage.ts';
 
 const ACCOUNTANT = 'accountant@example.com';
 const BOSS = 'boss@example.com';
@@ -34,7 +33,7 @@ const HOUR_MS = 3_600_000;
 interface Stage {
   readonly distributor: StagedDistributor;
   readonly sidecar: SidecarProcess;
-  /** A process with the same records. */
+  /** For another process with the same records. */
   readonly config: Readonly<Record<string, unknown>>;
 }
 
@@ -92,7 +91,11 @@ test('What a sidecar decided is played against the candidate: what it denies, wh
   assert.equal(stricter.examples.length, 2);
   assert.equal(example?.class, 'newly_denied');
   assert.equal(example?.tool, 'gmail.send');
-  assert.deepEqual(example?.stable, { outcome: 'allow', reason: 'policy.allowed', rule: null });
+  assert.deepEqual(example?.stable, {
+    outcome: 'allow',
+    reason: 'policy.allowed',
+    rule: 'receipts.allow',
+  });
   assert.equal(example?.candidate.outcome, 'deny');
   assert.ok(!JSON.stringify(stricter.examples).includes('example.com'));
 
@@ -169,6 +172,93 @@ test('A replay ends with the directive that asks for it, and what was played onc
   const { replay } = distributor.rollout() ?? {};
   assert.deepEqual(replay?.comparison, comparisonOf({ newly_denied: 2, same: 1 }));
   assert.equal(eventsOf(staged, 'rollout.replayed').length, 1);
+});
+
+const YAML = (replay: string) => `apiVersion: egret.dev/v1alpha1
+kind: PolicySet
+metadata: {name: main}
+spec:
+  candidate: {bundle: shop-policy}
+  steps: [{replay: ${replay}}, {shadow: 1h}]
+`;
+
+const storedAs = (archive: Uint8Array): CandidateSeen => ({
+  status: 'stored',
+  revision: { digest: digestOf(archive), revision: 'of the test', pieces: 1 },
+});
+
+/** Runs the state machine on what the sidecar reports until the state is as wanted; its clock is its own. */
+async function rolledOut(
+  { distributor }: Stage,
+  { candidate, replay }: { readonly candidate: Uint8Array; readonly replay: string },
+  until: (state: RolloutState) => boolean,
+): Promise<RolloutState> {
+  const reading = readPolicySet(YAML(replay));
+  assert.ok(reading.ok);
+  const { spec } = reading.value;
+  const reports = new Reports({ monotonicMs: () => performance.now(), failed: assert.ifError });
+  const fresh = { rolloutId: 'r1', salt: '00'.repeat(16) };
+  const seen = { spec, command: null, author: null, fresh, analysis: null };
+  let state = initialState('main', 0);
+  // The first bundle goes into force at once.
+  state = advance(state, { ...seen, candidate: storedAs(STABLE) }, 0).state;
+  assert.equal(state.phase, 'Stable');
+  let heard = distributor.reports.length;
+  for (let nowMs = 0; !until(state); nowMs += spec.analysis.interval) {
+    const analysis = await reports.look(state, spec, nowMs);
+    const next = advance(state, { ...seen, candidate: storedAs(candidate), analysis }, nowMs);
+    if (next.state !== state) {
+      const { stable: _, candidate: wanted, ...told } = directiveOf(next.state);
+      distributor.tell({ ...told, candidate: wanted === null ? null : candidate });
+    }
+    state = next.state;
+    reports.follow(state);
+    // One that was made after what was just told was followed.
+    const { rollout } = state;
+    await eventually(() => distributor.rollout()?.id === rollout?.id || rollout === null);
+    const known = distributor.reports.length;
+    await eventually(() => distributor.reports.length > known || until(state));
+    for (const report of distributor.reports.slice(heard)) reports.take(report, true);
+    heard = distributor.reports.length;
+  }
+  return state;
+}
+
+const ended = ({ phase, rollout }: RolloutState) =>
+  ['Paused', 'Shadow', 'Aborted'].includes(phase) && (rollout?.step ?? 0) >= 0;
+
+test('A rollout goes on from its replay when the records stay what they are', async (t) => {
+  const staged = await stage(t);
+  await call(staged);
+  const replay = '{last: 1h, minDecisions: 3}';
+  const state = await rolledOut(staged, { candidate: SAME, replay }, ended);
+  assert.deepEqual([state.phase, state.rollout?.step], ['Shadow', 1]);
+  await followed(staged, 'Shadow');
+});
+
+test('A rollout whose replay denies more than agreed is rolled back', async (t) => {
+  const staged = await stage(t);
+  await call(staged);
+  const state = await rolledOut(staged, { candidate: STRICTER, replay: '{last: 1h}' }, ended);
+  assert.equal(state.phase, 'Aborted');
+  assert.match(state.message, /denies 2 of 3 recorded calls/);
+});
+
+test('A rollout whose replay allows more waits for a person, who sees which calls', async (t) => {
+  const staged = await stage(t);
+  await call(staged);
+  const state = await rolledOut(staged, { candidate: WIDER, replay: '{last: 1h}' }, ended);
+  assert.deepEqual([state.phase, state.pauseReason], ['Paused', 'Widening']);
+  assert.equal(state.rollout?.widening?.count, 1);
+  assert.equal(state.rollout?.widening?.examples[0]?.tool, 'gmail.send');
+});
+
+test('A rollout without enough records to replay is held', async (t) => {
+  const staged = await stage(t, false);
+  await call(staged);
+  const state = await rolledOut(staged, { candidate: SAME, replay: '{last: 1h}' }, ended);
+  assert.deepEqual([state.phase, state.pauseReason], ['Paused', 'Inconclusive']);
+  assert.match(state.message, /0 recorded calls, expected at least 1/);
 });
 
 async function followed({ sidecar }: Stage, phase: string): Promise<void> {
