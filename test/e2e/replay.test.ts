@@ -6,10 +6,12 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { openJournal } from '../../src/audit/journal.ts';
 import { Reports } from '../../src/controller/reports.ts';
 import { advance, directiveOf, initialState } from '../../src/rollout/machine.ts';
 import { readPolicySet } from '../../src/rollout/policy-set.ts';
 import type { CandidateSeen, RolloutState } from '../../src/rollout/state.ts';
+import { decision } from '../audit/records.ts';
 import { comparisonOf } from '../rollout/reports.ts';
 import { adminText, eventually, sendMail } from './agent.ts';
 import { receiptsFor } from './bundle-variant.ts';
@@ -37,9 +39,11 @@ interface Stage {
   readonly config: Readonly<Record<string, unknown>>;
 }
 
-async function stage(t: TestContext, kept = true): Promise<Stage> {
+/** @param kept side files are. @param earlier decisions of an earlier process. */
+async function stage(t: TestContext, kept = true, earlier = 0): Promise<Stage> {
   const distributor = await stageDistributor(t, STABLE);
   const place = removeAfter(t, newDirectory());
+  if (earlier > 0) await recorded(place, earlier);
   const tokenFile = join(place, 'token');
   writeFileSync(tokenFile, 'the-projected-token-of-a-pod');
   const server = { url: distributor.url, tokenFile };
@@ -50,6 +54,19 @@ async function stage(t: TestContext, kept = true): Promise<Stage> {
   const config = { bundles, audit: { directory: join(place, 'audit'), ...openings } };
   const { sidecar } = await stageMail(t, { bundle: null, config });
   return { distributor, sidecar, config };
+}
+
+async function recorded(place: string, count: number): Promise<void> {
+  const openingsDirectory = join(place, 'openings');
+  const journal = await openJournal({ directory: join(place, 'audit'), openingsDirectory });
+  const obligations = [{ kind: 'log', level: 'full' }] as const;
+  const ids = Array.from({ length: count }, (_, at) => `call-${at}`);
+  await Promise.all(
+    ids.map((id) =>
+      journal.recordDecision(decision(id, { obligations, action: 'advise' }), 'write'),
+    ),
+  );
+  await journal.close();
 }
 
 const replayOf = (candidate: Uint8Array, rolloutId = 'r1', replayLastMs = HOUR_MS): Told => ({
@@ -172,6 +189,40 @@ test('A replay ends with the directive that asks for it, and what was played onc
   const { replay } = distributor.rollout() ?? {};
   assert.deepEqual(replay?.comparison, comparisonOf({ newly_denied: 2, same: 1 }));
   assert.equal(eventsOf(staged, 'rollout.replayed').length, 1);
+});
+
+/** So many that no machine plays them before it is told to stop. */
+const MANY = 5000;
+const comparedIn = ({ distributor }: Stage) =>
+  Object.values(distributor.rollout()?.replay?.comparison ?? {}).reduce((a, b) => a + b, 0);
+
+test('A replay that nobody asks for any more stops where it is, and begins anew when it is asked for again', async (t) => {
+  const staged = await stage(t, true, MANY);
+  const { distributor } = staged;
+  distributor.tell(replayOf(STRICTER));
+  await eventually(() => comparedIn(staged) > 0);
+  assert.equal(distributor.rollout()?.replay?.done, false);
+  distributor.tell({ phase: 'Shadow', replayLastMs: null });
+  await followed(staged, 'Shadow');
+  const { length } = distributor.reports;
+  await eventually(() => distributor.reports.length > length);
+  const stopped = comparedIn(staged);
+  await eventually(() => distributor.reports.length > length + 2);
+  assert.equal(comparedIn(staged), stopped);
+  assert.ok(stopped < MANY);
+  assert.equal(distributor.rollout()?.replay?.done, false);
+  const { replay } = await played(staged, replayOf(STRICTER));
+  assert.equal(comparedIn(staged) + replay.notReplayable, MANY);
+  assert.equal(eventsOf(staged, 'rollout.replayed').length, 1);
+});
+
+test('A sidecar that is stopped in the middle of a replay ends as always', async (t) => {
+  const staged = await stage(t, true, MANY);
+  const { distributor, sidecar } = staged;
+  distributor.tell(replayOf(STRICTER));
+  await eventually(() => comparedIn(staged) > 0);
+  assert.equal(await sidecar.stop(), 0);
+  assert.equal(eventsOf(staged, 'rollout.replayed').length, 0);
 });
 
 const YAML = (replay: string) => `apiVersion: egret.dev/v1alpha1
