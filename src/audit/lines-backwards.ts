@@ -5,7 +5,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 
 export interface LinesBlock {
-  /** The last one first, without line feeds. */
+  /** The last one first, without line feeds; valid until the next block is asked for. */
   readonly lines: readonly Buffer[];
   /** That were read for it. */
   readonly bytes: number;
@@ -25,13 +25,13 @@ export async function* linesBackwards(path: string, bytesMax: number): AsyncGene
     const facts = await file.stat();
     if (!facts.isFile()) return;
     const cutter = new Cutter(bytesMax);
+    const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
     for (let end = facts.size; end > 0; ) {
       const wanted = Math.min(CHUNK_BYTES, end);
-      const chunk = Buffer.allocUnsafe(wanted);
-      const { bytesRead } = await file.read(chunk, 0, wanted, end - wanted);
+      const { bytesRead } = await file.read(buffer, 0, wanted, end - wanted);
       // Somebody cut the file while it was read.
       if (bytesRead < wanted) return;
-      cutter.take(chunk);
+      cutter.take(buffer.subarray(0, wanted));
       end -= wanted;
       yield { lines: end === 0 ? cutter.rest() : cutter.lines(), bytes: wanted };
     }
@@ -72,7 +72,8 @@ class Cutter {
       this.#tail = [];
       end = feed;
     }
-    this.#add(chunk.subarray(0, end));
+    // It outlives the buffer that it was read into.
+    this.#add(Buffer.from(chunk.subarray(0, end)));
   }
 
   lines(): readonly Buffer[] {

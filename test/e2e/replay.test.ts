@@ -7,11 +7,14 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { openJournal } from '../../src/audit/journal.ts';
+import { writeArchive } from '../../src/bundle/archive-writer.ts';
 import { Reports } from '../../src/controller/reports.ts';
 import { advance, directiveOf, initialState } from '../../src/rollout/machine.ts';
 import { readPolicySet } from '../../src/rollout/policy-set.ts';
 import type { CandidateSeen, RolloutState } from '../../src/rollout/state.ts';
 import { decision } from '../audit/records.ts';
+import { bundleFiles } from '../bundle/bundle-files.ts';
+import { compileRego } from '../decision/compiled-policy.ts';
 import { comparisonOf } from '../rollout/reports.ts';
 import { adminText, eventually, sendMail } from './agent.ts';
 import { receiptsFor } from './bundle-variant.ts';
@@ -223,6 +226,25 @@ test('A sidecar that is stopped in the middle of a replay ends as always', async
   await eventually(() => comparedIn(staged) > 0);
   assert.equal(await sidecar.stop(), 0);
   assert.equal(eventsOf(staged, 'rollout.replayed').length, 0);
+});
+
+/** Passes the gate, because an empty input does not reach what is wrong with it. */
+const FAILING = `package egret
+no := {"allowed": false, "outcome": "deny", "code": "policy.no_match", "message": "no", "reasons": [], "obligations": [], "warnings": []}
+default decision := {"allowed": false, "outcome": "deny", "code": "policy.no_match", "message": "no", "reasons": [], "obligations": [], "warnings": []}
+decision := no if input.tool.name
+decision := "yes" if input.tool.name`;
+
+test('A candidate that fails on what was recorded is not asked about all of it, and stays in the rollout', async (t) => {
+  const wasm = compileRego(t, [FAILING]);
+  const files = wasm === null ? null : bundleFiles(t, { 'policy.wasm': wasm });
+  if (files === null) return;
+  const staged = await stage(t, true, 100);
+  const candidate = writeArchive([...files]);
+  const { replay, tripped } = await played(staged, replayOf(candidate));
+  assert.deepEqual(replay.comparison, comparisonOf({ error: 20 }));
+  assert.equal(tripped, false, 'only calls trip it');
+  assert.equal((await sendMail(staged.sidecar.ports)).reason, '');
 });
 
 const YAML = (replay: string) => `apiVersion: egret.dev/v1alpha1
