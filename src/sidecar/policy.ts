@@ -24,7 +24,7 @@ import {
   stateOf,
 } from './followed-policy.ts';
 import { type Reporter, startReporter } from './reporter.ts';
-import { clientFor, openSource } from './sources.ts';
+import { clientFor, isSelected, openSource } from './sources.ts';
 import { createStaleness } from './staleness.ts';
 import { StartError } from './start-error.ts';
 import type { BundleVerification } from './verification.ts';
@@ -164,6 +164,7 @@ function follow({ config, bundle, watchers, place, told, hurry }: Following): Fo
       announceTrip(watchers, directive);
       hurry();
     },
+    selected: (directive) => isSelected(directive, place.workload),
     records: recordsOf(config.audit, watchers.journal),
     onReplayed: (directive, end) => {
       announceReplay(watchers, directive, end);
