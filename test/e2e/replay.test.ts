@@ -168,7 +168,7 @@ test('What another revision or a candidate decided is compared with what stable 
   const { distributor, sidecar } = staged;
   await call(staged);
   distributor.tell({ phase: 'Guarded', rolloutId: 'r1', candidate: STRICTER, weight: 10_000 });
-  await followed(staged, 'Guarded');
+  await followed(staged, 'Guarded', digestOf(STRICTER));
   assert.equal((await sendMail(sidecar.ports)).reason, 'policy.denied', 'by the candidate');
   distributor.tell({ phase: 'Stable', rolloutId: null, candidate: null, stable: WIDER, weight: 0 });
   await followed(staged, 'Stable');
@@ -334,10 +334,13 @@ test('A rollout without enough records to replay is held', async (t) => {
   assert.match(state.message, /0 recorded calls, expected at least 1/);
 });
 
-async function followed({ sidecar }: Stage, phase: string): Promise<void> {
+/** @param candidate joins after stable. */
+async function followed({ sidecar }: Stage, phase: string, candidate?: string): Promise<void> {
   await eventually(async () => {
     const { bundles } = JSON.parse(await adminText(sidecar.ports, '/status'));
-    return bundles[0].rollout?.phase === phase;
+    const { rollout } = bundles[0];
+    const joined = candidate === undefined || rollout?.candidate_digest === candidate;
+    return rollout?.phase === phase && joined;
   });
 }
 
