@@ -65,10 +65,19 @@ const KNOWN: ReadonlySet<string> = new Set(
 
 /** @param plan bytes of `plan.json`; without one, everything counts as read. */
 export function inputReads(plan: Uint8Array | undefined): InputReads {
+  const reading = readingInput(plan);
+  for (;;) {
+    const { done, value } = reading.next();
+    if (done === true) return value;
+  }
+}
+
+/** The same in small pieces, for who has other work too. */
+export function* readingInput(plan: Uint8Array | undefined): Generator<undefined, InputReads> {
   if (plan === undefined) return READS_ALL;
   try {
     const reader = new PlanReader(JSON.parse(Buffer.from(plan).toString()) as Plan);
-    reader.read();
+    yield* reader.read();
     return { mayRead: (path) => reader.mayRead(path) };
   } catch {
     return READS_ALL; // no plan that is understood
@@ -90,10 +99,16 @@ class PlanReader {
   }
 
   /** @throws Error when there is nothing to read, or something that is not known. */
-  read(): void {
+  *read(): Generator<undefined, void> {
     if ((this.#plan.plans?.plans ?? []).length === 0) throw new Error('a plan without entrypoints');
-    for (const { blocks } of this.#plan.plans?.plans ?? []) this.#body(blocks, INPUT_LOCAL);
-    for (const { blocks, params } of this.#plan.funcs?.funcs ?? []) this.#body(blocks, params[0]);
+    for (const { blocks } of this.#plan.plans?.plans ?? []) {
+      this.#body(blocks, INPUT_LOCAL);
+      yield;
+    }
+    for (const { blocks, params } of this.#plan.funcs?.funcs ?? []) {
+      this.#body(blocks, params[0]);
+      yield;
+    }
   }
 
   mayRead(path: Path): boolean {

@@ -5,9 +5,9 @@
  */
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
 import type { Opening } from '../audit/commitment.ts';
 import { linesOfFile } from '../audit/line-file.ts';
+import { openingsIn, seqOfOpenings } from './openings-line.ts';
 import { AuthorError } from './policy-source.ts';
 
 export interface Openings {
@@ -22,16 +22,8 @@ export const NO_OPENINGS: Openings = { of: () => [], close: () => undefined };
 /** A call as large as the sidecar takes one, with room for escapes. */
 const LINE_BYTES_MAX = 128 * 1024 * 1024;
 const LINES_MAX = 5_000_000;
-const HEAD_BYTES = 40;
-const HEAD = /^\{"seq":([0-9]{1,15}),/;
 /** A log that was begun anew counts from zero again; commitments tell whose values fit. */
 const LINES_OF_ONE_SEQ_MAX = 8;
-
-const line = z.object({
-  openings: z
-    .array(z.object({ pointer: z.string(), salt: z.string().max(64), value: z.string() }))
-    .max(1000),
-});
 
 interface Place {
   readonly file: number;
@@ -55,13 +47,12 @@ export function openOpenings(directory: string): Openings {
   let lines = 0;
   for (const [file, path] of files.entries()) {
     for (const { offset, bytes } of linesOfFile(path, LINE_BYTES_MAX)) {
-      const head = HEAD.exec(bytes.toString('latin1', 0, HEAD_BYTES));
-      if (head === null) continue;
+      const seq = seqOfOpenings(bytes);
+      if (seq === null) continue;
       lines += 1;
       if (lines > LINES_MAX) {
         throw new AuthorError(`${path}: found more than ${LINES_MAX} lines, expected fewer`);
       }
-      const seq = Number(head[1]);
       const known = places.get(seq) ?? [];
       const place = { file, offset, bytes: bytes.length };
       places.set(seq, [...known, place].slice(-LINES_OF_ONE_SEQ_MAX));
@@ -87,13 +78,7 @@ class IndexedOpenings implements Openings {
   #read(place: Place): readonly Opening[] {
     const bytes = Buffer.alloc(place.bytes);
     const read = fs.readSync(this.#fd(place.file), bytes, 0, place.bytes, place.offset);
-    if (read !== place.bytes) return [];
-    try {
-      const parsed = line.safeParse(JSON.parse(bytes.toString()));
-      return parsed.success ? parsed.data.openings : [];
-    } catch {
-      return []; // no JSON: as if nothing had been kept
-    }
+    return read === place.bytes ? openingsIn(bytes) : [];
   }
 
   close(): void {

@@ -31,7 +31,8 @@ const decisionEntry = z.object({
   egret: z.object({
     kind: z.literal('decision'),
     enforcement: z.object({ action: z.enum(['forward', 'refuse', 'advise']), reason: name }),
-    policy: z.object({ revision: name }).nullable(),
+    policy: z.object({ revision: name, digest: name.optional() }).nullable(),
+    rollout: z.object({ arm: name }).optional(),
     redaction: z.object({
       commits: z
         .array(z.object({ pointer: z.string().max(512), commit: z.string().max(64) }))
@@ -52,6 +53,9 @@ export interface RecordedDecision {
   readonly reason: string;
   /** Revision that decided; null when there was none. */
   readonly revision: string | null;
+  readonly digest: string | null;
+  /** A candidate had a say in it. */
+  readonly mixed: boolean;
   readonly tool: string;
   readonly entry: DecisionEntry;
 }
@@ -79,6 +83,8 @@ export function recordedDecision({ index, entry }: LogLine): RecordedDecision | 
     said: result === null ? null : saidOf(result),
     reason: result?.reason ?? egret.enforcement.reason,
     revision: egret.policy?.revision ?? null,
+    digest: egret.policy?.digest ?? null,
+    mixed: egret.rollout?.arm === 'guarded' || egret.rollout?.arm === 'candidate',
     tool: typeof tool === 'string' ? tool : '(not recognised)',
     entry: parsed.data,
   };

@@ -5,6 +5,7 @@
  * Pure, but for the WebAssembly instances of the engine it makes.
  */
 import { createHash } from 'node:crypto';
+import { deflateRawSync } from 'node:zlib';
 import type { Dialect } from '../decision/dialect.ts';
 import type { Evaluation } from '../decision/engine.ts';
 import { OBLIGATION_KINDS } from '../decision/obligation.ts';
@@ -42,6 +43,8 @@ export interface Revision<T = unknown> {
   /** Wall clock, milliseconds since 1970. */
   readonly activatedAtMs: number;
   readonly manifest: Manifest;
+  /** `plan.json` of the bundle, deflated because it is large and seldom asked for; null when it has none. */
+  readonly planDeflated: Uint8Array | null;
 }
 
 export interface ActivationOptions<T> extends DialectChoice {
@@ -65,6 +68,7 @@ export type Activation<T> =
   | { readonly ok: false; readonly errors: readonly BundleError[] };
 
 export const CATALOGUE_FILE = 'tools.yaml';
+const PLAN_FILE = 'plan.json';
 const YAML_ERRORS_ENTRYPOINT = 'egret/yaml/errors';
 /** Evaluations before the swap, so that the first call does not pay for lazy compilation. */
 const WARM_UP_ROUNDS = 20;
@@ -112,7 +116,9 @@ function passGate<T>(bundle: BundleContent, options: ActivationOptions<T>): Revi
     throw error;
   }
   const activatedAtMs = options.nowMs;
-  return { ref, engine, dialect, catalogueText, catalogue, activatedAtMs, manifest };
+  const plan = files.get(PLAN_FILE);
+  const planDeflated = plan === undefined ? null : deflateRawSync(plan, { level: 1 });
+  return { ref, engine, dialect, catalogueText, catalogue, activatedAtMs, manifest, planDeflated };
 }
 
 function checkTransport<T>({ files, digest }: BundleContent, options: ActivationOptions<T>): void {

@@ -61,9 +61,11 @@ function judged(
   { step }: Rollout,
 ): { look: Look; final: boolean } {
   if (spec === null || look.result === 'failed') return { look, final: false };
-  if (spec.analysis.checks.newlyAllowed === 'fail' && newlyAllowed > 0) {
-    const reasons = [`allows ${newlyAllowed} calls that stable denies`];
-    return { look: { result: 'failed', hard: false, reasons }, final: false };
+  const allowed = Math.max(newlyAllowed, replay?.newlyAllowed ?? 0);
+  if (spec.analysis.checks.newlyAllowed === 'fail' && allowed > 0) {
+    const reasons = [`allows ${allowed} calls that stable denies`];
+    // Records do not change, so another look would find the same.
+    return { look: { result: 'failed', hard: false, reasons }, final: newlyAllowed === 0 };
   }
   const now = spec.steps[step];
   if (now === undefined || !('replay' in now) || replay === null || !replay.done) {
@@ -72,7 +74,6 @@ function judged(
   const { newlyDeniedMax, minDecisions } = now.replay;
   if (replay.newlyDenied > newlyDeniedMax * replay.decisions) {
     const reasons = [`denies ${replay.newlyDenied} of ${replay.decisions} recorded calls`];
-    // Records do not change, so another look would find the same.
     return { look: { result: 'failed', hard: false, reasons }, final: true };
   }
   if (replay.decisions < minDecisions) {

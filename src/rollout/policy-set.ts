@@ -32,7 +32,9 @@ const stepSchema = z.union(
             .describe('Part of the replayed decisions that may become denials. Default 0.'),
           minDecisions: few(1_000_000)
             .default(1)
-            .describe('Fewer replayed decisions than this hold the rollout. Default 1.'),
+            .describe(
+              'Fewer replayed decisions than this, in all sidecars together, hold the rollout. Default 1.',
+            ),
         })
         .describe('Each sidecar plays its recorded decisions against the candidate.'),
     }),

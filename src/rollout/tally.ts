@@ -63,7 +63,7 @@ export class Tally {
     if (known >= EXAMPLES_PER_KIND) return;
     if (this.#examples.length >= EXAMPLES_MAX && !this.#makeRoom(difference)) return;
     const names = { stable: said(stable), candidate: said(candidate) };
-    this.#examples.push({ class: difference, at, decisionId, tool: cut(tool), ...names });
+    this.#examples.push({ class: difference, at, decisionId, tool: cutName(tool), ...names });
   }
 
   /** What became allowed is what a human must see. */
@@ -91,11 +91,11 @@ const said = ({ outcome, reason, reasons }: Verdict) => {
   return {
     outcome,
     reason,
-    rule: first === undefined ? null : cut(`${first.policy}.${first.rule}`),
+    rule: first === undefined ? null : cutName(`${first.policy}.${first.rule}`),
   };
 };
 
-const cut = (text: string) =>
+export const cutName = (text: string) =>
   text.length <= NAME_CHARS_MAX
     ? text.toWellFormed()
     : `${text.slice(0, NAME_CHARS_MAX - 1).toWellFormed()}…`;

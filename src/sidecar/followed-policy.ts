@@ -10,8 +10,10 @@ import type { BundleError } from '../bundle/bundle-error.ts';
 import type { Catalogue } from '../call/catalogue.ts';
 import type { PinnedPolicy, PolicyState, Trial } from '../proxy/ports.ts';
 import type { Directive } from '../rollout/directive.ts';
+import { examplesOf } from '../rollout/replay-tally.ts';
 import type { Report } from '../rollout/report.ts';
 import type { SourceListener, Wanted } from '../source/policy-source.ts';
+import { Replay, type ReplayParts } from './replay.ts';
 import { RolloutTrial, type TrialParts } from './trial.ts';
 
 export interface FollowedOptions
@@ -21,6 +23,18 @@ export interface FollowedOptions
   readonly onActivated: (revision: Revision<Catalogue>, policy: PinnedPolicy) => void;
   readonly onFollowed: (directive: Directive) => void;
   readonly onTripped: (directive: Directive) => void;
+  /** Whether this sidecar takes part in the rollout. */
+  readonly selected: (directive: Directive) => boolean;
+  readonly records: ReplayParts['records'];
+  /** @param error null when it is done. */
+  readonly onReplayed: (directive: Directive, end: ReplayEnd) => void;
+}
+
+export interface ReplayEnd {
+  readonly replay: Replay;
+  readonly seconds: number;
+  /** Null when it is done. */
+  readonly error: unknown;
 }
 
 /** What the status shows about the rollout of a set. */
@@ -45,6 +59,8 @@ export class FollowedPolicy implements SourceListener {
   #rollout: RolloutTrial | null = null;
   #trial: Trial | null = null;
   #told = '';
+  #replayed: { readonly rolloutId: string; readonly of: string; readonly replay: Replay } | null =
+    null;
 
   constructor(options: FollowedOptions) {
     this.#options = options;
@@ -85,7 +101,7 @@ export class FollowedPolicy implements SourceListener {
     this.#begin(directive);
     // While another candidate goes through the gate, nobody takes part in deciding.
     if (this.active.candidate()?.ref.digest === candidate?.digest) this.#arm();
-    else this.#trial = null;
+    else this.#disarm();
     if (candidate !== null && 'errors' in candidate) {
       await this.active.tryOut(null);
       this.active.refuseCandidate(candidate.digest, candidate.errors);
@@ -122,6 +138,7 @@ export class FollowedPolicy implements SourceListener {
     if (directive === null) return null;
     const candidate = this.active.candidate()?.ref.digest ?? null;
     const rollout = this.#rollout;
+    const replay = this.#replay();
     const loadErrors = this.active.candidateErrors().map(({ code }) => code);
     return {
       apiVersion: 'egret.dev/v1alpha1',
@@ -137,8 +154,9 @@ export class FollowedPolicy implements SourceListener {
               candidate,
               loadErrors: [...new Set(loadErrors)].slice(0, 16),
               tripped: rollout.tripped,
-              replay: null,
               ...rollout.counts(),
+              replay: replay?.counts() ?? null,
+              examples: [...examplesOf(rollout.counts().examples, replay?.examples() ?? [])],
             },
     };
   }
@@ -160,11 +178,24 @@ export class FollowedPolicy implements SourceListener {
     };
   }
 
+  /** Resolves when nothing is played any more. */
+  async close(): Promise<void> {
+    await this.#replayed?.replay.stop();
+  }
+
+  /** That of the rollout under way. */
+  #replay(): Replay | null {
+    const known = this.#replayed;
+    return known !== null && known.rolloutId === this.#rollout?.rolloutId ? known.replay : null;
+  }
+
   /** A rollout has counters of its own, which last as long as it does. */
   #begin(directive: Directive | null): void {
     this.#directive = directive;
     const rolloutId = directive?.rolloutId ?? null;
-    if (directive === null || rolloutId === null || directive.candidate === null) {
+    // Who is left out is in no rollout, so nobody waits for it.
+    const isIn = directive?.candidate != null && this.#options.selected(directive);
+    if (directive === null || rolloutId === null || !isIn) {
       this.#rollout = null;
     } else if (this.#rollout?.rolloutId !== rolloutId) {
       const { set, salt } = directive;
@@ -186,10 +217,42 @@ export class FollowedPolicy implements SourceListener {
     const directive = this.#directive;
     const idle = candidate === null || rollout === null || directive === null || rollout.tripped;
     this.#trial = idle ? null : rollout.under(directive, candidate);
+    this.#play();
+  }
+
+  /** Plays the records once for each rollout and what is compared in it; never when nobody asks for it any more. */
+  #play(): void {
+    const [stable, candidate] = [this.active.current(), this.active.candidate()];
+    const directive = this.#directive;
+    const lastMs = directive?.replayLastMs ?? null;
+    const rolloutId = this.#rollout?.rolloutId;
+    const wanted = this.#trial !== null && stable !== null && candidate !== null;
+    if (!wanted || directive === null || lastMs === null || rolloutId === undefined) {
+      void this.#replayed?.replay.stop();
+      return;
+    }
+    const of = `${rolloutId} ${lastMs} ${stable.ref.digest} ${candidate.ref.digest}`;
+    if (this.#replayed?.of === of && !this.#replayed.replay.stopped) return;
+    void this.#replayed?.replay.stop();
+    const { records, trial, onReplayed } = this.#options;
+    const replay = new Replay({
+      records,
+      monotonicMs: trial.monotonicMs,
+      stable,
+      candidate,
+      lastMs,
+      onEnded: (seconds, error) => onReplayed(directive, { replay, seconds, error }),
+    });
+    this.#replayed = { rolloutId, of, replay };
+  }
+
+  #disarm(): void {
+    this.#trial = null;
+    this.#play();
   }
 
   #tripped(): void {
-    this.#trial = null;
+    this.#disarm();
     if (this.#directive !== null) this.#options.onTripped(this.#directive);
   }
 }

@@ -16,9 +16,15 @@ import type { PolicyState } from '../proxy/ports.ts';
 import type { Directive } from '../rollout/directive.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metric.ts';
-import { FollowedPolicy, type RolloutStatus, stateOf } from './followed-policy.ts';
+import {
+  type FollowedOptions,
+  FollowedPolicy,
+  type ReplayEnd,
+  type RolloutStatus,
+  stateOf,
+} from './followed-policy.ts';
 import { type Reporter, startReporter } from './reporter.ts';
-import { clientFor, openSource } from './sources.ts';
+import { clientFor, isSelected, openSource } from './sources.ts';
 import { createStaleness } from './staleness.ts';
 import { StartError } from './start-error.ts';
 import type { BundleVerification } from './verification.ts';
@@ -110,6 +116,7 @@ export async function openPolicy(
     },
     close: async () => {
       await source.close();
+      await followed.close();
       await reporter?.close();
     },
   };
@@ -157,7 +164,21 @@ function follow({ config, bundle, watchers, place, told, hurry }: Following): Fo
       announceTrip(watchers, directive);
       hurry();
     },
+    selected: (directive) => isSelected(directive, place.workload),
+    records: recordsOf(config.audit, watchers.journal),
+    onReplayed: (directive, end) => {
+      announceReplay(watchers, directive, end);
+      hurry();
+    },
   });
+}
+
+function recordsOf(
+  { directory, openingsDirectory }: Config['audit'],
+  journal: Journal,
+): FollowedOptions['records'] {
+  const sealed = () => journal.status().sealed;
+  return { directory, openingsDirectory: openingsDirectory ?? null, sealed, nowMs: Date.now };
 }
 
 /** How a policy of this configuration is compiled, whoever does it. */
@@ -247,6 +268,28 @@ function announceDirective({ metrics, log }: PolicyWatchers, directive: Directiv
   metrics.policyInRole(set, 'candidate', candidate?.digest ?? null);
   const at = { set, phase, rollout: rolloutId, generation };
   log.event('rollout.followed', { ...at, weight_percent: weight / 100 });
+}
+
+function announceReplay(
+  { log }: PolicyWatchers,
+  { set, rolloutId: rollout }: Directive,
+  { replay, seconds, error }: ReplayEnd,
+): void {
+  if (error !== null) {
+    log.event('rollout.replay_failed', { set, rollout, error: textOf(error) });
+    return;
+  }
+  const { notReplayable, comparison } = replay.counts();
+  log.event('rollout.replayed', {
+    set,
+    rollout,
+    decisions: replay.decisions,
+    not_replayable: notReplayable,
+    newly_allowed: comparison.newly_allowed,
+    newly_denied: comparison.newly_denied,
+    errors: comparison.error,
+    seconds,
+  });
 }
 
 function announceTrip({ log, journal }: PolicyWatchers, directive: Directive): void {

@@ -207,6 +207,25 @@ export const EVENTS = {
     fields: { set: 'text', rollout: 'text', digest: 'text' },
     message: 'the candidate failed too often; this sidecar takes itself out of the rollout',
   },
+  'rollout.replayed': {
+    level: 'info',
+    fields: {
+      set: 'text',
+      rollout: 'text',
+      decisions: 'number',
+      not_replayable: 'number',
+      newly_allowed: 'number',
+      newly_denied: 'number',
+      errors: 'number',
+      seconds: 'number',
+    },
+    message: 'the recorded decisions were played against the candidate',
+  },
+  'rollout.replay_failed': {
+    level: 'warn',
+    fields: { set: 'text', rollout: 'text', error: 'text' },
+    message: 'the recorded decisions could not be read; the replay is not done',
+  },
   'rollout.moved': {
     level: 'info',
     fields: {

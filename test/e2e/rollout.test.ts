@@ -173,7 +173,9 @@ test('Pods that the selector leaves out hold no candidate', async (t) => {
   await follow(staged, { ...canary(WIDER), selector: { podLabels: { tier: 'gold' } } });
   assert.equal((await rolloutOf(staged.sidecar)).candidate_digest, null);
   assert.equal(await reasonOf(staged, toBoss), 'policy.denied');
-  assert.equal(staged.distributor.rollout(), null);
+  const { reports } = staged.distributor;
+  await eventually(() => reports.at(-1)?.generation === 2);
+  assert.equal(staged.distributor.rollout(), null, 'nobody waits for their reports');
 });
 
 const policyOf = (body: string) => `package egret

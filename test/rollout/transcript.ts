@@ -159,7 +159,7 @@ function say(world: World, words: readonly string[], state: RolloutState): void 
   };
 }
 
-/** `passed`, `failed`, `hard`, `inconclusive`, `nothing`; then `allowed N` and `replayed N denied N`. */
+/** `passed`, `failed`, `hard`, `inconclusive`, `nothing`; then `allowed N` and `replayed N denied N widened N`. */
 export function lookOf(text: string): Analysis {
   const words = text.split(' ');
   const number = (word: string) =>
@@ -171,7 +171,7 @@ export function lookOf(text: string): Analysis {
     newlyAllowed,
     examples: newlyAllowed === 0 ? [] : [EXAMPLE],
     replay: words.includes('replayed')
-      ? { done: true, decisions, newlyDenied: number('denied'), newlyAllowed: 0 }
+      ? { done: true, decisions, newlyDenied: number('denied'), newlyAllowed: number('widened') }
       : null,
   };
 }

@@ -119,6 +119,9 @@ function followed(verification?: ReturnType<typeof verificationWith>, fuelBase =
     onCandidateRefused: (errors) => said.push(`refused ${errors[0]?.code}`),
     onFollowed: () => undefined,
     onTripped: () => said.push('tripped'),
+    selected: () => true,
+    records: { directory: '', openingsDirectory: null, sealed: () => 0, nowMs: () => 0 },
+    onReplayed: () => undefined,
   });
   return { policy, said };
 }
