@@ -68,7 +68,9 @@ test('init writes a repository that passes its checks, its tests and its own ver
   assert.equal(verified.status, 0, verified.all);
 
   const { resources } = parse(text('deploy/kustomization.yaml')) as { resources: string[] };
-  assert.deepEqual(resources, ['policy.yaml']);
+  assert.deepEqual(resources, ['policy.yaml', 'rollout.yaml']);
+  const linted = egret(['rollout', 'lint', at('deploy/rollout.yaml'), '--strict']);
+  assert.equal(linted.status, 0, linted.all);
   const { scenarios } = parse(text('scenarios/mail.yaml')) as {
     scenarios: { review: object; expect: object }[];
   };
@@ -115,7 +117,10 @@ test('init touches nothing that is there, and says so without a compiler', (t) =
   });
   assert.equal(away.status, 0, away.stderr);
   assert.equal((JSON.parse(away.stdout) as { configmap: boolean }).configmap, false);
-  assert.equal(readdirSync(join(directory, 'deploy')).length, 1);
+  assert.deepEqual(readdirSync(join(directory, 'deploy')).sort(), [
+    'kustomization.yaml',
+    'rollout.yaml',
+  ]);
   const again = egret(['init', directory]);
   assert.equal(again.status, 2);
   assert.match(again.stderr, /egret init: .*found .*README\.md.*, expected an empty directory\n$/);
