@@ -148,22 +148,23 @@ function staged(
       return sentMs;
     },
     state: () => stateOf(plane, SET),
-    async writes() {
-      const text = await (await fetch(`${admin}/metrics`)).text();
-      const lines = text.matchAll(/^egret_controller_writes_total\{(.*)\} (\d+)/gm);
-      const found: Record<string, number> = {};
-      for (const [, labels = '', value] of lines) {
-        const object = /object="(\w+)"/.exec(labels)?.[1] ?? '';
-        found[object] = (found[object] ?? 0) + Number(value);
-      }
-      return found;
-    },
+    writes: async () => writesIn(await (await fetch(`${admin}/metrics`)).text()),
     memory() {
       const usage = usageOf([controller.process.pid ?? 0]);
       return { nowBytes: usage?.nowBytes ?? 0, peakBytes: usage?.peakBytes ?? 0 };
     },
   };
 }
+
+function writesIn(metrics: string): Readonly<Record<string, number>> {
+  const found: Record<string, number> = {};
+  for (const [, labels = '', value] of metrics.matchAll(WRITES)) {
+    const object = /object="(\w+)"/.exec(labels)?.[1] ?? '';
+    found[object] = (found[object] ?? 0) + Number(value);
+  }
+  return found;
+}
+const WRITES = /^egret_controller_writes_total\{(.*)\} (\d+)/gm;
 
 interface Seat {
   readonly at: number;
