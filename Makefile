@@ -172,6 +172,9 @@ bundles: install tools ## rebuild the committed bundles under rego/dist
 bench: build ## measure beside direct, nginx, Envoy and a remote OPA; writes docs/benchmarks.md
 	@node bench/main.ts $(BENCH)
 
+bench-fleet: build tools-cluster ## measure a fleet of 500 sidecars with a real API server; QUICK=1 for 50
+	@node bench/fleet.ts $(if $(QUICK),--quick)
+
 docs: install ## render the generated references
 	node src/docs/main.ts
 
@@ -180,4 +183,4 @@ docs-check: install ## fail when a generated reference is out of date
 
 ci: test check rego-test docs-check ## what CI runs before the demo and the bench
 
-.PHONY: help install tools tools-lint tools-cluster conformance conformance-cases build demo test fuzz-answers fuzz-requests fuzz-policies nightly test-net cluster-test tools-net tools-wire kill-test check fmt rego-test bundles bench docs docs-check ci
+.PHONY: help install tools tools-lint tools-cluster conformance conformance-cases build demo test fuzz-answers fuzz-requests fuzz-policies nightly test-net cluster-test tools-net tools-wire kill-test check fmt rego-test bundles bench bench-fleet docs docs-check ci

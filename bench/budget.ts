@@ -3,6 +3,7 @@
  * the same run; without them it is `not measured`, never met. Pure.
  */
 import { type EngineKey, type EngineRow, engineRatio } from './engine-policy.ts';
+import { FLEET_BUDGET, FLEET_P99_MS_MAX, fleetP99Ms } from './fleet-report.ts';
 import { type Result, validRow } from './result.ts';
 import type { Connections, Row } from './rounds.ts';
 
@@ -25,7 +26,7 @@ export function judgeBudgets(result: Result): BudgetLine[] {
     ...micro(result),
     ...engines(result),
     ...connections(result),
-    line('policy rollback in a fleet, command to enforced, p99', 'below 2 s', null, false),
+    fleet(result),
   ];
 }
 
@@ -124,6 +125,12 @@ function engines({ engines: found }: Result): BudgetLine[] {
     beside('OPA’s server, JSON to JSON, the worst policy', 5, 'opa-server'),
     beside('opa bench, evaluation alone, the worst policy', 5, 'opa-bench'),
   ];
+}
+
+function fleet(result: Result): BudgetLine {
+  const p99Ms = fleetP99Ms(result.fleet);
+  const text = p99Ms === null ? null : `${Math.round(p99Ms)} ms`;
+  return line(FLEET_BUDGET, 'below 2 s', text, p99Ms !== null && p99Ms < FLEET_P99_MS_MAX);
 }
 
 const KB = 1000;

@@ -3,7 +3,6 @@
  * and which budgets are met; printed and written to docs/benchmarks.md. Shell: owns the run and its working folder.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
 import { unpackBundle } from './bundle.ts';
 import { Children } from './children.ts';
@@ -11,13 +10,15 @@ import { type Absent, type Contender, isAbsent } from './contender.ts';
 import type { Engines } from './engine-policy.ts';
 import { type EnginesOptions, measureEngines } from './engines.ts';
 import { enter, type Field, startUpstream } from './entrants.ts';
+import { readFleetResult } from './fleet-result.ts';
 import { createGenerator } from './generator.ts';
 import { measureInterception } from './interception.ts';
+import { thisMachine } from './machine.ts';
 import { type Options, parseOptions, USAGE } from './options.ts';
 import { measureParts } from './parts.ts';
 import { renderReport } from './report.ts';
 import { ALLOWED_BODY } from './request.ts';
-import type { Machine, Result } from './result.ts';
+import type { Result } from './result.ts';
 import { runRounds } from './rounds.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -25,19 +26,6 @@ const ROOT = join(import.meta.dirname, '..');
 const RUN_MS_MAX = 600_000;
 
 const say = (text: string) => process.stderr.write(`bench: ${text}\n`);
-
-function machine(): Machine {
-  const [cpu] = cpus();
-  return {
-    date: new Date().toISOString().slice(0, 16).replace('T', ' '),
-    cpu: cpu?.model.trim() ?? 'unknown CPU',
-    cpus: cpus().length,
-    memoryBytes: totalmem(),
-    system: `${type()} ${release()}`,
-    node: process.versions.node,
-    loadBefore: loadavg()[0] ?? 0,
-  };
-}
 
 async function enterAll(
   field: Field,
@@ -59,7 +47,7 @@ async function enterAll(
 }
 
 async function run(options: Options, directory: string, children: Children): Promise<Result> {
-  const before = machine();
+  const before = thisMachine();
   const generator = createGenerator(children, directory);
   say(`load generator: ${generator.title}`);
   const bundle = await unpackBundle(children, directory);
@@ -89,6 +77,7 @@ async function run(options: Options, directory: string, children: Children): Pro
     micro,
     engines,
     interception,
+    fleet: options.complete ? readFleetResult() : null,
   };
 }
 

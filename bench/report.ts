@@ -4,7 +4,9 @@
 import { judgeBudgets } from './budget.ts';
 import type { ContenderKey, Missing } from './contender.ts';
 import { enginesSection } from './engine-report.ts';
+import { fleetSection } from './fleet-report.ts';
 import { interceptionSection } from './interception-report.ts';
+import { machineLine } from './machine.ts';
 import { type Micro, type Result, validRow } from './result.ts';
 import { CONNECTIONS, type Connections, type Row } from './rounds.ts';
 import { type Cells, mb, table, us } from './table.ts';
@@ -16,12 +18,13 @@ export function renderReport(result: Result): string {
   return [
     '# Benchmarks',
     '<!-- Written by `make bench`. Do not edit: the next run overwrites it. -->',
-    machine(result),
+    machineLine(result.machine),
     '## Method',
     method(result),
     ...(result.rows.length > 0 ? gatewaySections(result) : []),
     ...interceptionSection(result.interception),
     ...enginesSection(result.engines),
+    ...fleetSection(result.fleet),
     '## Parts',
     partsTable(result),
     '## Budgets',
@@ -41,12 +44,6 @@ const gatewaySections = (result: Result): string[] => [
   'Egret (record written) beside each peer of this run. Above 1 is better for Egret in every column.',
   ratiosTable(result),
 ];
-
-function machine({ machine: found }: Result): string {
-  const memory = `${Math.round(found.memoryBytes / 2 ** 30)} GiB`;
-  const load = found.loadBefore.toFixed(1);
-  return `${found.date} · ${found.cpu} x ${found.cpus}, ${memory} · ${found.system} · Node ${found.node} · load average before the run ${load}`;
-}
 
 function method(result: Result): string {
   return [

@@ -3,7 +3,9 @@
  */
 import type { Absent, ContenderKey } from './contender.ts';
 import type { Engines } from './engine-policy.ts';
+import type { FleetResult } from './fleet-result.ts';
 import type { Interception } from './interception.ts';
+import type { Machine } from './machine.ts';
 import type { Connections, Row } from './rounds.ts';
 
 /** Measurements of single parts; null is not measured. */
@@ -33,17 +35,6 @@ export interface Standing {
   readonly interceptedBytes: number;
 }
 
-export interface Machine {
-  readonly date: string;
-  readonly cpu: string;
-  readonly cpus: number;
-  readonly memoryBytes: number;
-  readonly system: string;
-  readonly node: string;
-  /** One-minute load average before the run: what else the machine was doing. */
-  readonly loadBefore: number;
-}
-
 export interface Result {
   readonly machine: Machine;
   readonly generator: string;
@@ -58,6 +49,8 @@ export interface Result {
   readonly engines: Engines | null;
   /** Null when it was not asked for. */
   readonly interception: Interception | null;
+  /** Of the last whole run of bench/fleet.ts; null when there was none, or it was not asked for. */
+  readonly fleet: FleetResult | null;
 }
 
 /** The row when it was measured and counts. */

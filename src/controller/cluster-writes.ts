@@ -48,10 +48,14 @@ export class ClusterWrites {
         return (await api.create(CONFIG_MAPS, namespace, object)).metadata.resourceVersion;
       }
       const metadata = { ...object.metadata, resourceVersion };
-      const written = await api.replace(CONFIG_MAPS, { namespace, name }, {
-        ...object,
-        metadata,
-      } as ReadObject);
+      const at = { namespace, name };
+      const written = await api
+        .replace(CONFIG_MAPS, at, { ...object, metadata } as ReadObject)
+        .catch((error: unknown) => {
+          if (!(error instanceof ApiError) || error.status !== 404) throw error;
+          // Somebody deleted it. Sidecars would not follow one that begins anew with a lower generation.
+          return api.create(CONFIG_MAPS, namespace, object);
+        });
       return written.metadata.resourceVersion;
     });
   }

@@ -60,7 +60,10 @@ export async function startController(
   const api = createApi(connection);
   const writes = new ClusterWrites({ api, namespace, identity, metrics, wallMs: Date.now });
   const watch = new ClusterWatch({ api, connection, namespace, metrics, failed });
-  const election = createElection({ config, api, namespace, identity, metrics, log, failed });
+  // One request that hangs must not cost the lease: there is time for a second one.
+  const leaseApi = createApi(connection, { timeoutMs: config.lease.renewDeadlineSeconds * 500 });
+  const forElection = { config, api: leaseApi, namespace, identity, metrics, log, failed };
+  const election = createElection(forElection);
   const keeper = new SetKeeper({
     config,
     verification,

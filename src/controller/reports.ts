@@ -55,7 +55,7 @@ export class Reports {
   /** @returns null when no look is due. */
   async look(state: RolloutState, spec: PolicySetSpec, wallMs: number): Promise<Analysis | null> {
     const { rollout } = state;
-    if (rollout === null || wallMs < rollout.lastLookAtMs + spec.analysis.interval) return null;
+    if (rollout === null || !isLookDue(rollout, spec, wallMs)) return null;
     const step = spec.steps[rollout.step];
     const reported = lookAt(this.#of(state.set), {
       rollout,
@@ -81,6 +81,16 @@ export class Reports {
     this.#sets.set(set, aggregate);
     return aggregate;
   }
+}
+
+/** A look in the future was written by a replica whose clock is ahead; to wait for it would be to look away. Pure. */
+export function isLookDue(
+  { lastLookAtMs }: Rollout,
+  { analysis }: PolicySetSpec,
+  wallMs: number,
+): boolean {
+  const sinceMs = wallMs - lastLookAtMs;
+  return sinceMs < 0 || sinceMs >= analysis.interval;
 }
 
 const askedAbout = (set: string, { id, stepStartedAtMs }: Rollout, wallMs: number) => ({

@@ -61,6 +61,14 @@ const RETRY_MS = 2000;
 const SLEEP_MS_MAX = 60_000;
 /** The machine settles in a few moves; more would be a bug, and the next round goes on. */
 const MOVES_MAX = 16;
+/** What did not change now does not change in the same moment. */
+const REST_MS = 1000;
+
+/** What stands in for a look that was not made: nothing moves on by it. */
+const NOT_LOOKED: {
+  readonly candidate: CandidateSeen;
+  readonly analysis: Analysis | null;
+} = { candidate: { status: 'missing' }, analysis: null };
 
 export class SetWorker {
   readonly #parts: WorkerParts;
@@ -68,6 +76,9 @@ export class SetWorker {
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<void> | null = null;
   #again = false;
+  /** While something slow is waited for. */
+  #news: (() => void) | null = null;
+  #candidateFailed = false;
   #closed = false;
   #shown = '';
 
@@ -79,9 +90,8 @@ export class SetWorker {
   kick(): void {
     if (this.#closed) return;
     this.#again = true;
-    this.#running ??= this.#run().finally(() => {
-      this.#running = null;
-    });
+    this.#news?.();
+    this.#running ??= this.#run();
   }
 
   async close(): Promise<void> {
@@ -99,6 +109,8 @@ export class SetWorker {
       });
       this.#sleepUntil(wakeAtMs);
     }
+    // In the same moment as the last look at `again`, or a kick between the two would be lost.
+    this.#running = null;
   }
 
   #sleepUntil(atMs: number | null): void {
@@ -114,31 +126,74 @@ export class SetWorker {
     const parts = this.#parts;
     if (!parts.mayWrite()) return null;
     const seen = parts.read();
-    await this.#show(seen);
+    const wakeAtMs = await this.#bringForward(seen);
+    // Last, so that a status that cannot be shown holds up no rollout.
+    if (parts.mayWrite()) await this.#show(seen);
+    return wakeAtMs;
+  }
+
+  async #bringForward(seen: SetSeen): Promise<number | null> {
+    const parts = this.#parts;
     const stored = newest(seen.stored, this.#written);
     // Nothing was ever asked for, and nothing is.
     if (stored === null && seen.spec === null) return null;
     const before = stored?.state ?? null;
-    const candidate = await this.#candidate(seen.spec);
+    const stops = isStop(seen, before);
+    const { candidate, analysis } = stops ? NOT_LOOKED : await this.#look(seen, before);
     const nowMs = parts.nowMs();
-    const analysis = before && seen.spec ? await parts.analyse(before, seen.spec) : null;
     const { spec, command, author } = seen;
     const observation = { spec, candidate, command, analysis, author, fresh: parts.fresh() };
     const settled = settle(before ?? initialState(parts.set, nowMs), observation, nowMs);
+    const wakeAtMs = earliest(settled.wakeAtMs, nowMs, this.#candidateInMs());
     // Nothing happened yet that anybody would have to know: a set without its first bundle is not written.
     if (settled.state === before || settled.state.generation === 0) {
-      return earliest(settled.wakeAtMs, nowMs, parts.candidateInMs());
+      return atLeast(wakeAtMs, nowMs);
     }
     const sinceMs = before === null ? parts.routineWriteMs : Math.abs(nowMs - before.updatedAtMs);
     if (!settled.urgent && sinceMs < parts.routineWriteMs) {
-      return nowMs + parts.routineWriteMs - sinceMs;
+      // Looks go on meanwhile: what they find may be urgent.
+      return atLeast(earliest(wakeAtMs, nowMs, parts.routineWriteMs - sinceMs), nowMs);
     }
-    return (await this.#write(settled, stored)) ? settled.wakeAtMs : nowMs;
+    const done = await this.#write(settled, stored);
+    return done && !stops ? wakeAtMs : nowMs;
   }
 
-  /** Without a specification there is nothing to gate; the last one told is kept. */
-  async #candidate(spec: PolicySetSpec | null): Promise<CandidateSeen> {
-    return spec === null ? { status: 'missing' } : this.#parts.candidate(spec);
+  /** What takes time. Both end early when somebody says stop meanwhile, and then the next round follows at once. */
+  async #look(seen: SetSeen, before: RolloutState | null): Promise<typeof NOT_LOOKED> {
+    const told = Promise.withResolvers<typeof NOT_LOOKED>();
+    this.#news = () => {
+      if (isStop(this.#parts.read(), before)) told.resolve(NOT_LOOKED);
+    };
+    try {
+      return await Promise.race([this.#lookAtAll(seen, before), told.promise]);
+    } finally {
+      this.#news = null;
+    }
+  }
+
+  async #lookAtAll({ spec }: SetSeen, before: RolloutState | null): Promise<typeof NOT_LOOKED> {
+    // Without a specification there is nothing to gate; the last one told is kept.
+    if (spec === null) return NOT_LOOKED;
+    const candidate = await this.#candidate(spec);
+    const analysis = before === null ? null : await this.#parts.analyse(before, spec);
+    return { candidate, analysis };
+  }
+
+  /** One that cannot be stored holds up nothing but itself. */
+  async #candidate(spec: PolicySetSpec): Promise<CandidateSeen> {
+    try {
+      const candidate = await this.#parts.candidate(spec);
+      this.#candidateFailed = false;
+      return candidate;
+    } catch (error) {
+      this.#candidateFailed = true;
+      this.#parts.failed(error);
+      return NOT_LOOKED.candidate;
+    }
+  }
+
+  #candidateInMs(): number | null {
+    return this.#candidateFailed ? RETRY_MS : this.#parts.candidateInMs();
   }
 
   async #write(settled: Settled, stored: StateRead | null): Promise<boolean> {
@@ -146,7 +201,11 @@ export class SetWorker {
     if (!parts.mayWrite()) return true;
     const version = await parts.write(settled.state, stored?.resourceVersion ?? null);
     if (version === null) {
-      this.#written = await parts.refresh();
+      const found = await parts.refresh();
+      if (found === null) {
+        throw new Error('the state cannot be read; whoever deletes it lets the set begin anew');
+      }
+      this.#written = found;
       return false;
     }
     this.#written = { state: settled.state, resourceVersion: version };
@@ -163,10 +222,17 @@ export class SetWorker {
   }
 }
 
-function earliest(wakeAtMs: number | null, nowMs: number, inMs: number | null): number | null {
-  if (inMs === null) return wakeAtMs;
-  return Math.min(wakeAtMs ?? Number.POSITIVE_INFINITY, nowMs + inMs);
-}
+const earliest = (wakeAtMs: number | null, nowMs: number, inMs: number | null): number | null =>
+  inMs === null ? wakeAtMs : Math.min(wakeAtMs ?? Number.POSITIVE_INFINITY, nowMs + inMs);
+
+const atLeast = (wakeAtMs: number | null, nowMs: number): number | null =>
+  wakeAtMs === null ? null : Math.max(wakeAtMs, nowMs + REST_MS);
+
+/** A person wants less, and needs no look for it. */
+const isStop = ({ command }: SetSeen, before: RolloutState | null): boolean =>
+  command !== null &&
+  command.text !== before?.observedCommand &&
+  (command.verb === 'abort' || command.verb === 'pause');
 
 /** What was written here may be ahead of what the watch has told so far. */
 const newest = (seen: StateRead | null, written: StateRead | null): StateRead | null =>

@@ -8,6 +8,7 @@ import type { Api } from '../kubernetes/api.ts';
 import type { Connection } from '../kubernetes/connection.ts';
 import { CONFIG_MAPS, type ReadObject } from '../kubernetes/object.ts';
 import { Reflector, type ReflectorObserver } from '../kubernetes/reflector.ts';
+import { realTiming, type Timing } from '../kubernetes/timing.ts';
 import {
   DIRECTIVE_KEY,
   type Directive,
@@ -31,13 +32,15 @@ export interface ConfigMapSourceOptions extends Omit<FollowerOptions, 'fetch'> {
   readonly failed: (error: unknown) => void;
   /** Between two confirmations that the watch still hears the API server. Default 15 s. */
   readonly confirmMs?: number;
+  /** Of the watch and of the confirmations. Default that of the machine. */
+  readonly timing?: Timing;
 }
 
 /** A quiet API server says something at least every 100 s, when the next watch begins; older may be a server that is gone. */
 const HEARD_MS = 120_000;
 
 export function openConfigMapSource(options: ConfigMapSourceOptions): PolicySource {
-  const { set, namespace, api, connection, confirmMs = 15_000 } = options;
+  const { set, namespace, api, connection, confirmMs = 15_000, timing = realTiming } = options;
   const follower = new DirectiveFollower({
     ...options,
     fetch: (revision) => readCopy(api, namespace, set, revision),
@@ -49,6 +52,7 @@ export function openConfigMapSource(options: ConfigMapSourceOptions): PolicySour
     resource: CONFIG_MAPS,
     namespace,
     selection: { name: stateName(set) },
+    timing,
     onObjects: async (objects) => {
       const directive = directiveOf(objects.get(stateName(set)), set);
       if (directive === null) follower.fail([noState(set)]);
@@ -67,19 +71,23 @@ export function openConfigMapSource(options: ConfigMapSourceOptions): PolicySour
       },
     },
   });
-  const confirm = setInterval(() => {
-    const { heardAgoMs } = reflector.status();
-    if (heardAgoMs === null || heardAgoMs >= HEARD_MS || follower.behind) return;
-    follower.unchanged().catch(() => undefined);
-  }, confirmMs);
-  confirm.unref();
+  let stopConfirming = () => undefined as unknown;
+  const confirm = () => {
+    stopConfirming = timing.timer(confirmMs, () => {
+      confirm();
+      const { heardAgoMs } = reflector.status();
+      if (heardAgoMs === null || heardAgoMs >= HEARD_MS || follower.behind) return;
+      follower.unchanged().catch(() => undefined);
+    });
+  };
+  confirm();
   return {
     start: () => {
       reflector.start();
       return word.heard;
     },
     close: async () => {
-      clearInterval(confirm);
+      stopConfirming();
       await Promise.all([follower.close(), reflector.close()]);
     },
   };

@@ -65,6 +65,7 @@ function result(rows: readonly Row[], micro: Partial<Result['micro']> = {}): Res
     },
     engines: null,
     interception: null,
+    fleet: null,
   };
 }
 

@@ -52,15 +52,28 @@ export interface ControllerProcess {
 
 export interface ControllerSetup {
   readonly config?: Readonly<Record<string, unknown>>;
+  /** Default PROGRAM, with this Node. */
+  readonly command?: readonly string[];
   /** Default: returns when it leads. */
   readonly awaits?: 'leading' | 'listening';
 }
 
-/** As the chart's service account. */
+/** As the chart's service account; ended with the test. */
 export async function startController(
   t: TestContext,
   plane: ControlPlane,
   setup: ControllerSetup = {},
+): Promise<ControllerProcess> {
+  const controller = await spawnController(plane, setup);
+  t.after(() => controller.stop());
+  await untilReady(controller, setup);
+  return controller;
+}
+
+/** Whoever starts it ends it. */
+export async function spawnController(
+  plane: ControlPlane,
+  setup: ControllerSetup,
 ): Promise<ControllerProcess> {
   const serviceAccount = `${RELEASE}-controller`;
   const caller = await plane.callerFor({ serviceAccount, namespace: NAMESPACE });
@@ -77,7 +90,8 @@ export async function startController(
     ...setup.config,
   };
   writeFileSync(file, stringify(config));
-  const child = spawn(process.execPath, [PROGRAM, 'controller', '--config', file], {
+  const [command = '', ...args] = setup.command ?? [process.execPath, PROGRAM];
+  const child = spawn(command, [...args, 'controller', '--config', file], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'], EGRET_POD_SERVICE_ACCOUNT: serviceAccount },
   });
@@ -94,8 +108,7 @@ export async function startController(
     await exited;
     return child.exitCode;
   };
-  t.after(() => stop());
-  const controller: ControllerProcess = {
+  return {
     process: child,
     events,
     errors,
@@ -107,15 +120,21 @@ export async function startController(
     },
     stop,
   };
-  const awaited =
-    setup.awaits === 'listening'
-      ? () => Number.isFinite(controller.port('admin'))
-      : () => events.some((one) => one['event'] === 'controller.leading' && one['leads'] === true);
+}
+
+/** @throws when it ends instead. */
+export async function untilReady(
+  controller: ControllerProcess,
+  { awaits = 'leading' }: ControllerSetup = {},
+): Promise<void> {
+  const { events, errors, process: child } = controller;
+  const leads = () =>
+    events.some((one) => one['event'] === 'controller.leading' && one['leads'] === true);
+  const isReady = awaits === 'listening' ? () => Number.isFinite(controller.port('admin')) : leads;
   await until('the controller starts', () => {
     if (child.exitCode !== null) throw new Error(errors.join('\n'));
-    return awaited();
+    return isReady();
   });
-  return controller;
 }
 
 const UNTIL_MS = 60_000;
