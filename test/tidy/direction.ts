@@ -20,6 +20,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   kubernetes: [],
   audit: ['call', 'decision'],
   mcp: ['call', 'decision'],
+  admission: [
+    'config/admission.ts',
+    'config/schema.ts',
+    'tls/environment.ts',
+    'tls/trust.ts',
+    'control/admin.ts',
+  ],
   tls: ['call'],
   dns: ['call'],
   redirect: ['config/schema.ts'],
