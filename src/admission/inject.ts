@@ -20,7 +20,13 @@ export interface InjectOptions {
   readonly namespace: string;
 }
 
-export type InjectSkip = 'already_injected' | 'opted_out' | 'host_network';
+export type InjectSkip =
+  | 'already_injected'
+  | 'opted_out'
+  | 'host_network'
+  | 'not_injected'
+  | 'not_a_pod'
+  | 'not_created';
 export type InjectRefusal =
   | RefusalReason
   | WishReason

@@ -13,7 +13,6 @@ export const TOKEN_DIRECTORY = '/run/egret/token';
 export const CA_DIRECTORY = '/run/egret/distributor-ca';
 /** Listeners of ports that a pod adds to the capture. */
 const EXTRA_PORT = 20_000;
-const INBOUND_PORTS_MAX = 64;
 
 export type ConfigFilling =
   | { readonly ok: true; readonly text: string; readonly config: Config }
@@ -48,7 +47,7 @@ function document(pod: Pod, namespace: string, wishes: Wishes, admission: Admiss
     // The kubelet asks the admin listener by the address of the pod.
     listen: {
       ...fields(template['listen']),
-      admin: { ...fields(fields(template['listen'])['admin']), host: '0.0.0.0' },
+      admin: { host: '0.0.0.0', ...fields(fields(template['listen'])['admin']) },
     },
     bundles: bundlesOf(template['bundles'], wishes, admission),
     audit: { ...fields(template['audit']), directory: `${STATE_DIRECTORY}/audit` },
@@ -96,7 +95,7 @@ function captureOf(given: Fields, pod: Pod, wishes: Wishes, { uid }: AdmissionCo
     ...given,
     uid,
     ports: { ...configured, ...Object.fromEntries(extra) },
-    inboundPorts: [...inbound].slice(0, INBOUND_PORTS_MAX),
+    inboundPorts: [...inbound],
   };
 }
 

@@ -42,6 +42,19 @@ const templateSchema = z
   );
 
 export const admissionSchema = z.strictObject({
+  host: z.string().default('0.0.0.0').describe('Address to bind. Default 0.0.0.0.'),
+  port: z
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(15_444)
+    .describe('TCP port of the webhook, 0 picks a free one. Default 15444.'),
+  pathTokenFile: z
+    .string()
+    .optional()
+    .describe(
+      'File with a random word: the webhook then answers under /inject/<word> only. Read at start. Default: under /inject.',
+    ),
   image: z.string().min(1).max(512).describe('Image of the sidecar, best with a digest.'),
   imagePullPolicy: z
     .enum(['Always', 'IfNotPresent', 'Never'])

@@ -69,7 +69,16 @@ export function applied(document: unknown, patch: readonly PatchOperation[]): un
       const object = at as Json;
       if (operation.op !== 'add') assert.ok(Object.hasOwn(object, last), operation.path);
       if (operation.op === 'remove') delete object[last];
-      else object[last] = structuredClone(operation.value);
+      else {
+        // Not an assignment: `__proto__` is a key like any other.
+        const value = structuredClone(operation.value);
+        Object.defineProperty(object, last, {
+          value,
+          enumerable: true,
+          configurable: true,
+          writable: true,
+        });
+      }
     }
   }
   return root[''];
