@@ -126,7 +126,9 @@ function statusOf(
   admission: AdmissionConfig,
   kept: Readonly<Record<string, readonly string[]>>,
 ): string {
-  const templateHash = createHash('sha256').update(JSON.stringify(admission)).digest('hex');
+  // Where the webhook listens says nothing about pods, and differs between replicas.
+  const { host: _host, port: _port, pathTokenFile: _file, ...template } = admission;
+  const templateHash = createHash('sha256').update(JSON.stringify(template)).digest('hex');
   return JSON.stringify({
     version: VERSION,
     templateHash: templateHash.slice(0, 16),
