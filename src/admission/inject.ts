@@ -26,13 +26,16 @@ export type InjectSkip =
   | 'host_network'
   | 'not_injected'
   | 'not_a_pod'
-  | 'not_created';
+  | 'not_created'
+  | 'not_a_policy_set'
+  | 'valid';
 export type InjectRefusal =
   | RefusalReason
   | WishReason
   | 'malformed'
   | 'opt_out_forbidden'
-  | 'sidecar_configuration';
+  | 'sidecar_configuration'
+  | 'policy_set';
 
 export type Injection =
   | {

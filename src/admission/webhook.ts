@@ -1,10 +1,11 @@
 /**
- * The webhook that the API server asks about new pods: AdmissionReview v1 in and out. It has no effects, so a dry run is
+ * The webhooks that the API server asks about new pods and about policy sets: AdmissionReview v1 in and out. It has no effects, so a dry run is
  * answered like any other request. Whatever is sent, the answer says what was expected; only a bug is a 500.
  *
  * | request | answer |
  * |---|---|
  * | `POST /inject`, or `/inject/<word>` where one is configured | 200 with the review: a patch, a skip or a refusal |
+ * | `POST /validate`, or `/validate/<word>` | the same for ConfigMaps: policy sets are checked, nothing is changed |
  *
  * Shell: owns nothing, answers on a server of the caller.
  */
@@ -15,6 +16,7 @@ import type { AdmissionConfig } from '../config/admission.ts';
 import { bareApp } from '../control/admin.ts';
 import { checkEphemeral } from './ephemeral.ts';
 import { type Injection, inject } from './inject.ts';
+import { validateConfigMap } from './validate.ts';
 
 export interface WebhookParts {
   readonly config: AdmissionConfig;
@@ -53,14 +55,18 @@ type ReviewRequest = z.output<typeof reviewSchema>['request'];
 
 export function createWebhook(parts: WebhookParts): Express {
   const app = bareApp();
-  const path = parts.pathToken === null ? '/inject' : `/inject/${parts.pathToken}`;
+  const word = parts.pathToken === null ? '' : `/${parts.pathToken}`;
+  const answers = new Map<string, Answer>([
+    [`/inject${word}`, injectionOf],
+    [`/validate${word}`, validationOf],
+  ]);
   const bad = (response: Response, status: number, reason: string, error: string) => {
     parts.answered('bad', reason);
     response.status(status).json({ error });
   };
   app.use((request, response, next) => {
     response.set('cache-control', 'no-store');
-    if (request.path !== path) return bad(response, 404, 'path', 'expected a documented path');
+    if (!answers.has(request.path)) return bad(response, 404, 'path', 'expected a documented path');
     if (request.method !== 'POST') {
       response.set('allow', 'POST');
       return bad(response, 405, 'method', 'expected POST');
@@ -78,7 +84,8 @@ export function createWebhook(parts: WebhookParts): Express {
       const at = issue?.path.map(String).join('.') || 'body';
       return bad(response, 400, 'review', `${at}: ${issue?.message}, of an AdmissionReview v1`);
     }
-    const injection = bounded(() => answerTo(parsed.data.request, parts.config));
+    const answer = answers.get(request.path) ?? injectionOf;
+    const injection = bounded(() => answer(parsed.data.request, parts.config));
     const reason = injection.kind === 'patch' ? 'injected' : injection.reason;
     parts.answered(injection.kind, reason);
     return response.json(render(parsed.data.request.uid, injection, reason));
@@ -93,7 +100,15 @@ export function createWebhook(parts: WebhookParts): Express {
   return app;
 }
 
-function answerTo(request: ReviewRequest, config: AdmissionConfig): Injection {
+type Answer = (request: ReviewRequest, config: AdmissionConfig) => Injection;
+
+function validationOf({ kind, operation, object }: ReviewRequest): Injection {
+  return kind.group === '' && kind.kind === 'ConfigMap' && operation !== 'DELETE'
+    ? validateConfigMap(object)
+    : { kind: 'skip', reason: 'not_a_policy_set', message: 'only ConfigMaps are validated' };
+}
+
+function injectionOf(request: ReviewRequest, config: AdmissionConfig): Injection {
   const { kind, operation, subResource, namespace, object, oldObject } = request;
   if (kind.group !== '' || kind.kind !== 'Pod') {
     return { kind: 'skip', reason: 'not_a_pod', message: `${kind.kind}: nothing to inject` };
@@ -104,13 +119,13 @@ function answerTo(request: ReviewRequest, config: AdmissionConfig): Injection {
     : { kind: 'skip', reason: 'not_created', message: 'only new pods are injected' };
 }
 
-/** A document nested so deeply that no stack holds it is no pod. */
+/** A document nested so deeply that no stack holds it is no object of Kubernetes. */
 function bounded(answer: () => Injection): Injection {
   try {
     return answer();
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    return { kind: 'refuse', reason: 'malformed', message: 'found a pod nested too deeply' };
+    return { kind: 'refuse', reason: 'malformed', message: 'found an object nested too deeply' };
   }
 }
 
@@ -142,7 +157,8 @@ function render(uid: string, injection: Injection, reason: string): object {
     case 'skip':
       return review({});
     case 'refuse': {
-      const message = `egret refuses this pod: ${injection.message} [${reason}]`;
+      const what = reason === 'policy_set' ? 'policy set' : 'pod';
+      const message = `egret refuses this ${what}: ${injection.message} [${reason}]`;
       return review({ status: { code: 403, reason: 'Forbidden', message } });
     }
   }

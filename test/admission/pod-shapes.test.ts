@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { stringify } from 'yaml';
 import { inject } from '../../src/admission/inject.ts';
 import { configSchema } from '../../src/config/schema.ts';
+import { planOf } from '../../src/redirect/ruleset.ts';
 import { type InjectedPod, injected, type Json, options, pod } from './pods.ts';
 
 const sidecarOfMesh = {
@@ -171,7 +172,9 @@ function holds({ spec }: InjectedPod, uid: number): void {
   }
   for (const container of spec.initContainers.slice(0, at + 1)) {
     const [{ value }] = container['env'] as [Json];
-    assert.ok(configSchema.safeParse(JSON.parse(String(value))).success);
+    const config = configSchema.parse(JSON.parse(String(value)));
+    if (at === 1) assert.equal(planOf(config).ok, true);
+    assert.equal(config.capture === undefined, at === 0);
   }
 }
 

@@ -221,3 +221,61 @@ void test('an ephemeral container in a pod without the sidecar is not our affair
   await send(review(pod(), more));
   assert.deepEqual(counted, ['skip not_injected']);
 });
+
+const GOOD_SET = `apiVersion: egret.dev/v1alpha1
+kind: PolicySet
+metadata: {name: agents}
+spec:
+  candidate: {bundle: agents-policy}
+  steps:
+    - shadow: 10m
+    - {weight: 100, for: 30m}
+`;
+
+const configMap = (data: unknown, labels: unknown = { 'egret.dev/policy-set': 'agents' }) =>
+  review(
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'agents', labels }, data },
+    { kind: { group: '', version: 'v1', kind: 'ConfigMap' } },
+  );
+
+const SETS: readonly (readonly [sentence: string, body: string, outcome: string, says: RegExp])[] =
+  [
+    ['a good policy set passes', configMap({ 'rollout.yaml': GOOD_SET }), 'skip valid', /^$/],
+    [
+      'a policy set with an unknown field is refused, with its place',
+      configMap({ 'rollout.yaml': GOOD_SET.replace('steps:', 'step:') }),
+      'refuse policy_set',
+      /^egret refuses this policy set: rollout\.yaml:\d+:\d+: spec.*unknown key "step"/s,
+    ],
+    [
+      'a policy set with another name than its label is refused',
+      configMap({ 'rollout.yaml': GOOD_SET.replace('agents}', 'other}') }),
+      'refuse policy_set',
+      /other/,
+    ],
+    [
+      'a policy set without rollout.yaml is refused',
+      configMap({}),
+      'refuse policy_set',
+      /found nothing/,
+    ],
+    [
+      'a policy set that is no YAML is refused',
+      configMap({ 'rollout.yaml': '{' }),
+      'refuse policy_set',
+      /not valid YAML/,
+    ],
+    ['another ConfigMap passes', configMap({ a: 'b' }, {}), 'skip not_a_policy_set', /^$/],
+    ['a ConfigMap without labels passes', configMap(null, null), 'skip not_a_policy_set', /^$/],
+    ['labels that are a number pass', configMap(7, 7), 'skip not_a_policy_set', /^$/],
+  ];
+
+for (const [sentence, body, outcome, says] of SETS) {
+  void test(sentence, async (t) => {
+    const { send, counted } = await serve(t);
+    const answer = (await send(body, {}, '/validate')).body as Answer;
+    assert.deepEqual(counted, [outcome]);
+    assert.equal(answer.response.allowed, outcome.startsWith('skip'));
+    assert.match(answer.response.status?.message ?? '', says);
+  });
+}

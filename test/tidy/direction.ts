@@ -23,6 +23,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   admission: [
     'config/admission.ts',
     'config/schema.ts',
+    'rollout',
     'tls/environment.ts',
     'tls/trust.ts',
     'control/admin.ts',
