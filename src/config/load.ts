@@ -1,6 +1,7 @@
 /**
  * Reads a configuration file into a Config, or says what is wrong with it: file, place, what was found and what was
- * expected. Relative paths in the file are relative to the file. Shell: owns nothing, reads one file.
+ * expected. Relative paths in the file are relative to the file. `env:NAME` names a variable that holds the text instead,
+ * with paths relative to the working directory. Shell: owns nothing, reads one file.
  */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
@@ -20,8 +21,15 @@ export class ConfigError extends Error {
 export const loadConfig = (file: string): Config =>
   absolutePaths(parseConfig(readConfigFile(file), file), dirname(resolve(file)));
 
+const VARIABLE = 'env:';
+
 /** @throws ConfigError when it cannot be read. */
 export function readConfigFile(file: string): string {
+  if (file.startsWith(VARIABLE)) {
+    const text = process.env[file.slice(VARIABLE.length)];
+    if (text !== undefined) return text;
+    throw new ConfigError(`${file}: cannot be read: the variable is not set`);
+  }
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {

@@ -1,9 +1,8 @@
 /**
- * The two listeners of a controller: the distributor for sidecars (HTTPS, with a token) and the admin surface (plain,
- * read-only). The leader also asks the other replicas for the reports they hold. Shell: owns listeners and one timer.
+ * The listeners of a controller: the distributor for sidecars (HTTPS, with a token), the admin surface (plain,
+ * read-only) and the webhook that injects sidecars (HTTPS). The leader also asks the other replicas for the reports they
+ * hold. Shell: owns listeners and one timer.
  */
-import { createServer, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import type { ControllerConfig } from '../config/controller.ts';
 import { adminApp, type ControlServer, serveControl } from '../control/admin.ts';
 import type { Api } from '../kubernetes/api.ts';
@@ -13,11 +12,12 @@ import type { ControllerMetrics } from '../telemetry/controller-metric.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { ClusterWatch } from './cluster-watch.ts';
 import type { Failed } from './controller.ts';
-import { createDistributor, type Distributor } from './distributor.ts';
+import { createDistributor } from './distributor.ts';
 import type { Election } from './election.ts';
+import { openHttps } from './https-listener.ts';
+import { openInjector } from './injector.ts';
 import { openPeers, type Peers } from './peers.ts';
 import type { SetKeeper } from './set-keeper.ts';
-import { followTls, readTls } from './tls-files.ts';
 import { createTokens } from './tokens.ts';
 
 export interface ServerParts {
@@ -40,15 +40,17 @@ export interface Servers {
 type DistributorConfig = NonNullable<ControllerConfig['distributor']>;
 
 const PEERS_MS = 5000;
-const CLOSE_GRACE_MS = 2000;
 
 /** @throws StartError */
 export async function openServers(parts: ServerParts): Promise<Servers> {
   const opened: { close(): Promise<void> }[] = [];
   try {
     opened.push(await openAdmin(parts));
-    const { distributor } = parts.config;
+    const { distributor, admission } = parts.config;
     if (distributor !== undefined) opened.push(await openDistributor(parts, distributor));
+    if (distributor !== undefined && admission !== undefined) {
+      opened.push(await openAdmission(parts, admission, distributor));
+    }
   } catch (error) {
     await Promise.all(opened.map((server) => server.close()));
     throw error;
@@ -86,7 +88,6 @@ async function openAdmin({ config, watch, keeper, leads, metrics, log }: ServerP
 
 async function openDistributor(parts: ServerParts, config: DistributorConfig) {
   const { keeper, metrics, log, failed } = parts;
-  const tls = tlsOf(config);
   const distributor = createDistributor({
     authenticate: tokensOf(parts, config),
     directive: (set) => keeper.directive(set),
@@ -98,33 +99,45 @@ async function openDistributor(parts: ServerParts, config: DistributorConfig) {
   });
   keeper.onState((set) => distributor.changed(set));
   metrics.watchWaiting(() => distributor.waiting());
-  const server = createServer({ ...tls, requestTimeout: 120_000 }, distributor.app);
-  // A report every 15 seconds should not cost a handshake each.
-  server.keepAliveTimeout = 60_000;
-  await listen(server, config);
-  const { address, port } = server.address() as AddressInfo;
+  const server = await openHttps(distributor.app, {
+    name: 'distributor',
+    at: config,
+    tls: config,
+    // A report every 15 seconds should not cost a handshake each.
+    options: { requestTimeout: 120_000, keepAliveTimeout: 60_000 },
+    failed: (error) => failed('certificate', error),
+  });
+  const { address, port } = server;
   log.event('controller.listening', { listener: 'distributor', address, port });
-  const stopFollowing = followTls(server, config, tls, (error) => failed('certificate', error));
+  const close = async () => {
+    distributor.close();
+    await server.close();
+  };
   const peers = await followPeers(parts, config, port).catch(async (error: Error) => {
-    stopFollowing();
-    await closeServer(server, distributor);
+    await close();
     throw new StartError(`distributor.peers: ${error.message}`, { cause: error });
   });
   return {
     close: async () => {
-      stopFollowing();
       await peers?.close();
-      await closeServer(server, distributor);
+      await close();
     },
   };
 }
 
-function tlsOf(config: DistributorConfig) {
-  try {
-    return readTls(config);
-  } catch (error) {
-    throw new StartError(`distributor: ${(error as Error).message}`, { cause: error });
-  }
+async function openAdmission(
+  { metrics, log, failed }: ServerParts,
+  config: NonNullable<ControllerConfig['admission']>,
+  tls: DistributorConfig,
+) {
+  const server = await openInjector(config, tls, {
+    answered: metrics.admission,
+    failed: (error) => failed('admission', error),
+    certificate: (error) => failed('certificate', error),
+  });
+  const { address, port } = server;
+  log.event('controller.listening', { listener: 'admission', address, port });
+  return server;
 }
 
 function tokensOf({ api, namespace, environment }: ServerParts, { audience }: DistributorConfig) {
@@ -139,27 +152,6 @@ function tokensOf({ api, namespace, environment }: ServerParts, { audience }: Di
       const review = await api.ask(TOKEN_REVIEWS, { spec });
       return (review as { status?: unknown }).status;
     },
-  });
-}
-
-function listen(server: Server, { host, port }: DistributorConfig): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error) =>
-      reject(new StartError(`distributor: ${error.message}`, { cause: error })),
-    );
-    server.listen({ host, port }, resolve);
-  });
-}
-
-async function closeServer(server: Server, distributor: Distributor): Promise<void> {
-  distributor.close();
-  await new Promise<void>((resolve) => {
-    const cut = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
-    server.close(() => {
-      clearTimeout(cut);
-      resolve();
-    });
-    server.closeIdleConnections();
   });
 }
 

@@ -72,6 +72,13 @@ export const CONTROLLER_METRICS = {
     help: 'Requests to the distributor, by route and status.',
     labels: ['route', 'status'],
   },
+  admission: {
+    name: 'egret_admission_requests_total',
+    type: 'counter',
+    unit: 'items',
+    help: 'Requests to the injection webhook, by result (patch, skip, refuse, bad) and reason.',
+    labels: ['result', 'reason'],
+  },
   waiting: {
     name: 'egret_distributor_waiting_requests',
     type: 'gauge',
@@ -93,6 +100,7 @@ export type ControllerOperation =
   | 'peers'
   | 'tokens'
   | 'distributor'
+  | 'admission'
   | 'certificate';
 
 /** One policy set at a scrape. */
@@ -116,6 +124,7 @@ export interface ControllerMetrics extends WatchMetrics {
   event(set: string, reason: string): void;
   failed(operation: ControllerOperation): void;
   request(route: string, status: number): void;
+  admission(result: string, reason: string): void;
   readonly contentType: string;
   render(): Promise<string>;
 }
@@ -149,6 +158,7 @@ export function createControllerMetrics(): ControllerMetrics {
   const events = make.counter(M.events);
   const errors = make.counter(M.errors);
   const requests = make.counter(M.requests);
+  const admissions = make.counter(M.admission);
   return {
     ...watchMetrics(make),
     leads: (leads) => leader.set(leads ? 1 : 0),
@@ -165,6 +175,7 @@ export function createControllerMetrics(): ControllerMetrics {
     event: (set, reason) => events.inc({ set, reason }),
     failed: (operation) => errors.inc({ operation }),
     request: (route, status) => requests.inc({ route, status: String(status) }),
+    admission: (result, reason) => admissions.inc({ result, reason }),
     contentType: OPEN_METRICS,
     render: () => registry.metrics(),
   };

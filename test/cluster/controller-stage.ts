@@ -46,7 +46,7 @@ export interface ControllerProcess {
   readonly events: readonly Readonly<Record<string, unknown>>[];
   readonly errors: readonly string[];
   /** Port of a listener, when it is open. */
-  port(listener: 'admin' | 'distributor'): number;
+  port(listener: 'admin' | 'distributor' | 'admission'): number;
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 

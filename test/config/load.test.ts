@@ -139,3 +139,15 @@ test('a file that cannot be read is named', () => {
     /\/nonexistent\/egret\.yaml: cannot be read/,
   );
 });
+
+test('env:NAME reads the text of the file from a variable, relative to the working directory', () => {
+  process.env['EGRET_TEST_CONFIG'] = GOOD;
+  try {
+    const config = loadConfig('env:EGRET_TEST_CONFIG');
+    assert.deepEqual(config.mcpServers, parseConfig(GOOD, 'egret.yaml').mcpServers);
+    assert.ok(config.audit.directory.startsWith(process.cwd()));
+  } finally {
+    delete process.env['EGRET_TEST_CONFIG'];
+  }
+  assert.throws(() => loadConfig('env:EGRET_TEST_CONFIG'), /env:EGRET_TEST_CONFIG: .*not set/);
+});
