@@ -6,7 +6,7 @@
 import type { Revision } from '../bundle/activation.ts';
 import { ActivePolicy, type ActivePolicyOptions } from '../bundle/active-policy.ts';
 import type { BuiltInCatalogue } from '../bundle/built-in.ts';
-import type { BundleError } from '../bundle/bundle-error.ts';
+import type { BundleError, BundleErrorCode } from '../bundle/bundle-error.ts';
 import type { Catalogue } from '../call/catalogue.ts';
 import type { PinnedPolicy, PolicyState, Trial } from '../proxy/ports.ts';
 import type { Directive } from '../rollout/directive.ts';
@@ -50,6 +50,13 @@ export interface RolloutStatus {
   readonly mode: string;
   readonly tripped: boolean;
 }
+
+/** The bundle was never seen, so nothing is known about it. */
+const NOT_YET: ReadonlySet<BundleErrorCode> = new Set<BundleErrorCode>([
+  'source_missing',
+  'source_unreadable',
+  'source_unstable',
+]);
 
 export class FollowedPolicy implements SourceListener {
   readonly active: ActivePolicy<Catalogue>;
@@ -139,7 +146,9 @@ export class FollowedPolicy implements SourceListener {
     const candidate = this.active.candidate()?.ref.digest ?? null;
     const rollout = this.#rollout;
     const replay = this.#replay();
-    const loadErrors = this.active.candidateErrors().map(({ code }) => code);
+    const codes = this.active.candidateErrors().map(({ code }) => code);
+    // What could not be fetched yet is not there yet, which is another check than what the gate refused.
+    const loadErrors = codes.filter((code) => !NOT_YET.has(code));
     return {
       apiVersion: 'egret.dev/v1alpha1',
       kind: 'PolicyReport',

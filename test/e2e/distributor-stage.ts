@@ -17,6 +17,8 @@ export interface StagedDistributor {
   readonly reports: readonly Report[];
   /** The newest report about a rollout. */
   rollout(): RolloutReport | null;
+  /** From now on this bundle cannot be had. */
+  lose(archive: Uint8Array): void;
   /** How often each bundle was fetched, by digest. */
   readonly fetched: ReadonlyMap<string, number>;
   close(): Promise<void>;
@@ -53,6 +55,7 @@ export async function stageDistributor(
 ): Promise<StagedDistributor> {
   const bundles = new Map<string, Uint8Array>();
   const fetched = new Map<string, number>();
+  const lost = new Set<string>();
   const reports: Report[] = [];
   const named = (archive: Uint8Array) => {
     const digest = digestOf(archive);
@@ -65,7 +68,7 @@ export async function stageDistributor(
     directive: () => directive,
     bundle: async (_set, digest) => {
       fetched.set(digest, (fetched.get(digest) ?? 0) + 1);
-      return bundles.get(digest) ?? null;
+      return lost.has(digest) ? null : (bundles.get(digest) ?? null);
     },
     report: (report) => {
       reports.push(report);
@@ -89,6 +92,7 @@ export async function stageDistributor(
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     reports,
     fetched,
+    lose: (archive) => lost.add(digestOf(archive)),
     tell({ stable: next, candidate, ...change }) {
       if (directive === null) throw new Error('a set without a state');
       directive = {

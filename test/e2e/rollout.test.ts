@@ -279,6 +279,16 @@ test('A candidate that the gate refuses is reported with its code and changes no
   }
 });
 
+test('A candidate that cannot be fetched yet is not there, which is no failure to load it', async (t) => {
+  const staged = await stage(t);
+  staged.distributor.lose(WIDER);
+  await follow(staged, guarded(WIDER));
+  await eventually(() => staged.distributor.rollout() !== null);
+  const { candidate, loadErrors } = staged.distributor.rollout() ?? {};
+  assert.deepEqual([candidate, loadErrors], [null, []]);
+  assert.equal(await reasonOf(staged), '');
+});
+
 test('When the distributor is gone the sidecar goes on, and denies when its set says so', async (t) => {
   const staged = await stage(t);
   const { distributor, sidecar } = staged;
