@@ -7,9 +7,9 @@ TEST_REPORT := .tools/test-report.txt
 KUBERNETES_VERSION := $(shell sed -nE 's|^\s+k8s.io/kubernetes v([0-9.]+).*|\1|p' tools/kubernetes/go.mod)
 CLUSTER := .tools/cluster/$(KUBERNETES_VERSION)
 # Tests start hundreds of processes; compiled code of one serves the next.
-test test-net cluster-test kill-test: export NODE_COMPILE_CACHE := $(CURDIR)/.tools/compile-cache
+test test-long test-net cluster-test kill-test: export NODE_COMPILE_CACHE := $(CURDIR)/.tools/compile-cache
 # What people run is what is tested, and it starts in half the time.
-test cluster-test kill-test: export EGRET_TEST_PROGRAM := $(CURDIR)/dist/egret.mjs
+test test-long cluster-test kill-test: export EGRET_TEST_PROGRAM := $(CURDIR)/dist/egret.mjs
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -107,6 +107,10 @@ test: build tools tools-wire ## run every test of the data plane
 	@mkdir -p .tools
 	@set -o pipefail; node --test --test-concurrency=3 --test-reporter=spec 'test/**/*.test.ts' | tee $(TEST_REPORT)
 
+test-long: build tools ## run tests that take too long for every change, such as replays of recorded decisions
+	@mkdir -p .tools
+	@set -o pipefail; node --test --test-concurrency=2 --test-reporter=spec 'test/**/*.long.ts' | tee .tools/test-long-report.txt
+
 kill-test: build ## kill -9 at 50 random moments under load
 	@EGRET_TEST_ROUNDS=50 node --test --test-reporter=spec test/e2e/kill.test.ts
 
@@ -183,4 +187,4 @@ docs-check: install ## fail when a generated reference is out of date
 
 ci: test check rego-test docs-check ## what CI runs before the demo and the bench
 
-.PHONY: help install tools tools-lint tools-cluster conformance conformance-cases build demo test fuzz-answers fuzz-requests fuzz-policies nightly test-net cluster-test tools-net tools-wire kill-test check fmt rego-test bundles bench bench-fleet docs docs-check ci
+.PHONY: help install tools tools-lint tools-cluster conformance conformance-cases build demo test test-long fuzz-answers fuzz-requests fuzz-policies nightly test-net cluster-test tools-net tools-wire kill-test check fmt rego-test bundles bench bench-fleet docs docs-check ci
