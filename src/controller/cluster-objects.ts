@@ -3,7 +3,7 @@
  * problems of the set, its bundles, its state. Pure.
  */
 import type { ReadObject } from '../kubernetes/object.ts';
-import { ANNOTATIONS, LABELS } from '../rollout/objects.ts';
+import { ANNOTATIONS, LABELS, stateName } from '../rollout/objects.ts';
 import { POLICY_SET_KEY, readPolicySet } from '../rollout/policy-set.ts';
 import { readState } from '../rollout/state-codec.ts';
 import { commandOf } from './commands.ts';
@@ -21,8 +21,9 @@ export interface ClusterView {
 /** Every set that is declared, or has a state. */
 export function setNames({ sets, states }: ClusterView): Set<string> {
   const named = (objects: Objects, label: string) =>
-    [...objects.values()].flatMap((object) => object.metadata.labels?.[label] ?? []);
-  return new Set([...named(sets, LABELS.set), ...named(states, LABELS.state)].filter(isSetName));
+    [...objects.values()].flatMap(({ metadata }) => metadata.labels?.[label] ?? []);
+  const stated = named(states, LABELS.state).filter((set) => states.has(stateName(set)));
+  return new Set([...named(sets, LABELS.set), ...stated].filter(isSetName));
 }
 
 const isSetName = (name: string) => /^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$/.test(name);
@@ -37,7 +38,8 @@ export const bundlesOf = ({ bundles }: ClusterView, set: string): readonly ReadO
   [...bundles.values()].filter((object) => object.metadata.labels?.[LABELS.bundle] === set);
 
 export function stateOf({ states }: ClusterView, set: string): StateRead | null {
-  const object = [...states.values()].find((one) => one.metadata.labels?.[LABELS.state] === set);
+  // By its name, as sidecars read it: a label is easily put on something else.
+  const object = states.get(stateName(set));
   return object === undefined ? null : stateFrom(object, set);
 }
 
