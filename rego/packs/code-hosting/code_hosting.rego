@@ -93,9 +93,9 @@ paths := array.concat(
 	[path_of(file) | some file in arguments.given.files],
 )
 
-path_of(file) := file.path
+path_of(file) := file.path if is_string(file.path)
 
-path_of(file) := null if not file.path
+path_of(file) := null if not is_string(file.path)
 
 # Workflows run with the rights of the repository.
 ordinary_paths if {

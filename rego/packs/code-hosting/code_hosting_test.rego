@@ -55,6 +55,8 @@ calls := {
 	"a workflow among files": [files([{"path": "a.md"}, {"path": ".github/a.yaml"}]), "deny", "code.automation"],
 	"a secret among files": [files([{"path": "a.md", "content": "api_key"}]), "deny", "code.secret"],
 	"a file without path": [files([{"path": "a.md"}, {"content": "x"}]), "deny", "code.automation"],
+	"a path that is no text": [files([{"path": false}, {"content": "x"}]), "deny", "code.automation"],
+	"a file that is no object": [files(["a.md"]), "deny", "code.automation"],
 	"no files": [files([]), "deny", "code.automation"],
 	"merging": [call("github.pulls.merge", "write", {"owner": "example", "repo": "site"}), "deny", "code.tool"],
 	"deleting": [call("github.repos.delete", "write", {"owner": "example", "repo": "site"}), "deny", "code.tool"],
