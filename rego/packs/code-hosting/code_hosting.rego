@@ -95,7 +95,7 @@ paths := array.concat(
 
 path_of(file) := file.path if is_string(file.path)
 
-path_of(file) := null if not is_string(file.path)
+else := null
 
 # Workflows run with the rights of the repository.
 ordinary_paths if {
